@@ -1,0 +1,2 @@
+//! Relink.
+fn main() {}
