@@ -1,1 +1,16 @@
-//! core.
+//! Relink's rules: what is known of accounts and authorizations, and what follows from it.
+//!
+//! [`decide`](decide::decide) takes what is stored (a [`World`](world::World)), one
+//! [`Input`](input::Input), the [`Policy`](policy::Policy) and the time, brings the world up to
+//! date and returns the commands and the verdict. It is pure and total: no I/O, no clock, no
+//! randomness, no panic; the same arguments always give the same answer. What it does not know
+//! is Stripe's JSON (crate `stripe`), how rows are stored (`postgres`, `sqlite`) and how commands
+//! travel (`bus`).
+//!
+//! Start at [`observation`] for what a source can say, [`account`] for how that is merged so
+//! that order and repeats cannot matter, then [`decide`] for what follows.
+
+pub mod id;
+pub mod input;
+pub mod observation;
+pub mod time;
