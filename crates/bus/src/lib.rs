@@ -1,1 +1,16 @@
-//! bus.
+//! The public contract on the wire, and the ports to whatever carries it.
+//!
+//! Names of exchanges, queues and routing keys are data in [`topology`]; what travels is a
+//! [`Message`](message::Message); commands and observations are CloudEvents, see [`envelope`];
+//! their JSON Schemas come from the types, see [`schema`]. [`port`] is what an adapter offers:
+//! a confirmed [`Publisher`](port::Publisher) and a [`Subscriber`](port::Subscriber) whose
+//! deliveries are settled explicitly. [`in_process`] implements both for a single process.
+//!
+//! There is no retry, no rule and no AMQP library here.
+
+pub mod envelope;
+pub mod in_process;
+pub mod message;
+pub mod port;
+pub mod schema;
+pub mod topology;

@@ -10,6 +10,7 @@
 //! Start at [`observation`] for what a source can say, [`account`] for how that is merged so
 //! that order and repeats cannot matter, then [`decide`] for what follows.
 
+pub mod command;
 pub mod id;
 pub mod input;
 pub mod observation;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[derive(schemars::JsonSchema)]
 pub struct Second(pub i64);
 
 /// A millisecond of our own clock, Unix time.

@@ -1,0 +1,117 @@
+//! What travels.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::topology::Exchange;
+
+/// `content_type` of a Stripe event.
+pub const CONTENT_TYPE_JSON: &str = "application/json";
+/// `content_type` of a command or an observation: CloudEvents 1.0, structured mode.
+pub const CONTENT_TYPE_CLOUD_EVENT: &str = "application/cloudevents+json";
+
+/// Names of the headers that Relink sets, as they stand on the wire.
+pub mod header {
+    /// `true` or `false`.
+    pub const LIVEMODE: &str = "relink-livemode";
+    /// The Connect account, where there is one.
+    pub const STRIPE_ACCOUNT: &str = "relink-stripe-account";
+    /// The version that shaped the body.
+    pub const API_VERSION: &str = "relink-api-version";
+    /// When ingress took it, Unix milliseconds.
+    pub const RECEIVED_AT: &str = "relink-received-at";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// How many times the retry ladder has been climbed.
+    pub const ATTEMPTS: &str = "relink-attempts";
+    /// Why a message was parked.
+    pub const PARK_REASON: &str = "relink-park-reason";
+    /// The error that parked it, without bodies or secrets.
+    pub const PARK_ERROR: &str = "relink-park-error";
+    /// When it failed for the first time, Unix milliseconds.
+    pub const FIRST_FAILED_AT: &str = "relink-first-failed-at";
+    /// When it was parked, Unix milliseconds.
+    pub const LAST_FAILED_AT: &str = "relink-last-failed-at";
+}
+
+/// Headers that Relink sets and reads; foreign ones are ignored.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Headers {
+    /// [`header::LIVEMODE`]
+    pub livemode: Option<bool>,
+    /// [`header::STRIPE_ACCOUNT`]
+    pub stripe_account: Option<Arc<str>>,
+    /// [`header::API_VERSION`]
+    pub api_version: Option<Arc<str>>,
+    /// [`header::RECEIVED_AT`]
+    pub received_at_unix_ms: Option<i64>,
+    /// [`header::TRACEPARENT`]
+    pub traceparent: Option<Arc<str>>,
+    /// [`header::ATTEMPTS`]; 0 where absent.
+    pub attempts: u32,
+    /// [`header::FIRST_FAILED_AT`]
+    pub first_failed_at_unix_ms: Option<i64>,
+}
+
+/// A message to publish: always persistent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// Where to.
+    pub exchange: Exchange,
+    /// Its address there.
+    pub routing_key: Arc<str>,
+    /// A second address that consumers do not see (AMQP: the `BCC` header of RabbitMQ's
+    /// sender-selected distribution), so that a type nobody has bound still reaches a worker.
+    pub also_to: Option<&'static str>,
+    /// Whether a message that no queue takes is an error. Events: yes. Commands: no, a platform
+    /// binds those it acts on.
+    pub mandatory: bool,
+    /// `message_id`: the event's or command's id.
+    pub id: Arc<str>,
+    /// `type`
+    pub kind: Arc<str>,
+    /// `timestamp`, Unix seconds.
+    pub timestamp_unix_s: i64,
+    /// `correlation_id`
+    pub correlation: Option<Arc<str>>,
+    /// `content_type`
+    pub content_type: &'static str,
+    /// Headers.
+    pub headers: Headers,
+    /// The body; of an event the very bytes that Stripe sent.
+    pub body: Bytes,
+}
+
+/// `app_id` of everything Relink publishes.
+pub const APP_ID: &str = "relink";
+
+/// A message as a subscriber hands it out; whatever a foreign publisher left out is `None`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Names the delivery when it is settled.
+    pub receipt: Receipt,
+    /// `message_id`
+    pub id: Option<Arc<str>>,
+    /// `type`
+    pub kind: Option<Arc<str>>,
+    /// Its address.
+    pub routing_key: Arc<str>,
+    /// `correlation_id`
+    pub correlation: Option<Arc<str>>,
+    /// Headers.
+    pub headers: Headers,
+    /// Whether it was handed out before.
+    pub redelivered: bool,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Names one delivery of one consumer incarnation; opaque to all but the adapter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Receipt {
+    /// Which incarnation of the channel: a receipt of an earlier one settles nothing.
+    pub generation: u64,
+    /// Which delivery of it; grows in the order of delivery.
+    pub tag: u64,
+}
