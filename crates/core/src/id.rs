@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest identifier Relink accepts, in bytes.
 ///
-/// Stripe documents ids of up to 255 characters; ours go into AMQP short strings (255 bytes)
-/// together with a prefix, so a longer one could not be published.
-pub const ID_BYTES_MAX: usize = 120;
+/// Stripe documents ids of up to 255 characters, and uses about 30. A command id joins two of
+/// them with a suffix into an AMQP short string (255 bytes),
+/// so a longer one could not be published.
+pub const ID_BYTES_MAX: usize = 100;
 
 /// An identifier of one kind; cloning is a reference count.
 pub struct Id<Kind>(Arc<str>, PhantomData<fn() -> Kind>);
@@ -151,12 +152,18 @@ pub struct Scope {
 impl Scope {
     /// The platform's own objects.
     pub fn own(livemode: bool) -> Self {
-        Self { livemode, stripe_account: None }
+        Self {
+            livemode,
+            stripe_account: None,
+        }
     }
 
     /// The objects of a Connect account.
     pub fn connected(livemode: bool, stripe_account: &str) -> Self {
-        Self { livemode, stripe_account: Some(stripe_account.into()) }
+        Self {
+            livemode,
+            stripe_account: Some(stripe_account.into()),
+        }
     }
 
     /// Reads what [`Scope`]'s `Display` wrote: `live`, `test`, `live/acct_1`.
@@ -170,7 +177,10 @@ impl Scope {
             "test" => false,
             _ => return None,
         };
-        Some(Self { livemode, stripe_account: account.map(Arc::from) })
+        Some(Self {
+            livemode,
+            stripe_account: account.map(Arc::from),
+        })
     }
 }
 

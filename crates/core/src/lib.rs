@@ -10,8 +10,13 @@
 //! Start at [`observation`] for what a source can say, [`account`] for how that is merged so
 //! that order and repeats cannot matter, then [`decide`] for what follows.
 
+pub mod account;
+pub mod aggregate;
 pub mod command;
 pub mod id;
 pub mod input;
 pub mod observation;
+pub mod policy;
+pub mod register;
 pub mod time;
+pub mod world;

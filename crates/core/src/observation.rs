@@ -152,8 +152,9 @@ pub struct AccountNumber {
 }
 
 /// The customer behind an account: Stripe's `account_holder`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[derive(schemars::JsonSchema)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Holder {
     /// `customer` or `account`, or a newer word.
     #[serde(rename = "type")]

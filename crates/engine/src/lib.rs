@@ -1,1 +1,2 @@
-//! engine.
+//! The shell around `decide`.
+pub mod store;

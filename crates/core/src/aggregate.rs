@@ -1,0 +1,307 @@
+//! One authorization with its accounts, its case and what is asked and due.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Account;
+use crate::command::{About, Because, Reason};
+use crate::id::{AccountId, AuthorizationId, CaseId, HomeKey, SessionId};
+use crate::observation::{
+    Action, AuthorizationObservation, Details, Forecast, Holder, RelinkOutcome, Stamp, Status,
+};
+use crate::register::{Joined, Register, join, value};
+use crate::time::{Second, Time};
+
+/// How an authorization is: derived from its accounts, the first that holds.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// An account is inactive and a relink repairs it.
+    RelinkRequired,
+    /// An account is inactive, or was only referred to, and nobody said why.
+    Unverified,
+    /// A deactivation is expected that a relink would move out.
+    Expiring,
+    /// A tokenized account number has stopped working or is about to.
+    NumbersDue,
+    /// What is inactive cannot be repaired.
+    Unrepairable,
+    /// All is well.
+    #[default]
+    Active,
+    /// Every account is disconnected, or has moved away.
+    Disconnected,
+}
+
+impl Health {
+    /// All of them, in the order of precedence.
+    pub const ALL: [Self; 7] = [
+        Self::RelinkRequired,
+        Self::Unverified,
+        Self::Expiring,
+        Self::NumbersDue,
+        Self::Unrepairable,
+        Self::Active,
+        Self::Disconnected,
+    ];
+
+    /// The name for rows, metrics and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RelinkRequired => "relink_required",
+            Self::Unverified => "unverified",
+            Self::Expiring => "expiring",
+            Self::NumbersDue => "numbers_due",
+            Self::Unrepairable => "unrepairable",
+            Self::Active => "active",
+            Self::Disconnected => "disconnected",
+        }
+    }
+
+    /// Why a case is open at this health, if it is.
+    pub fn reason(self) -> Option<Reason> {
+        match self {
+            Self::RelinkRequired => Some(Reason::Inactive),
+            Self::Expiring => Some(Reason::Upcoming),
+            Self::NumbersDue => Some(Reason::Numbers),
+            _ => None,
+        }
+    }
+}
+
+/// One outage of one authorization, from opening to closing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Case {
+    /// Where it was opened and a running number; kept when a provisional home is resolved.
+    pub id: CaseId,
+    /// Why the customer is asked; follows the health.
+    pub reason: Reason,
+    /// When it was opened. Never moves.
+    pub opened_at: Time,
+    /// When the prompt is due, while one is.
+    pub prompt_due: Option<Time>,
+    /// When the last prompt was sent.
+    pub prompted_at: Option<Time>,
+    /// When the last reminder was sent.
+    pub reminded_at: Option<Time>,
+    /// Whether the last prompt was escalated.
+    pub escalated: bool,
+    /// How many prompts were sent.
+    pub prompts: u32,
+    /// How many reminders were sent.
+    pub reminders: u32,
+    /// The date that reminders lead up to.
+    pub deadline: Option<Second>,
+    /// The accounts that prompts have named.
+    pub named: BTreeSet<AccountId>,
+    /// Relink attempts, the latest last; at most [`ATTEMPTS_MAX`] are kept.
+    pub attempts: Vec<Attempt>,
+}
+
+/// How many attempts a case remembers: enough to see a pattern, bounded against a loop.
+pub const ATTEMPTS_MAX: usize = 20;
+
+/// A relink attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The session.
+    pub session: SessionId,
+    /// When it ended, by Stripe's clock.
+    pub at: Second,
+    /// How.
+    pub outcome: RelinkOutcome,
+}
+
+/// A read that was asked for and not answered yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Verify {
+    /// A read stamped at or after this second answers it.
+    pub wanted: Second,
+    /// Why.
+    pub because: Because,
+    /// When it was asked for the last time.
+    pub asked_at: Time,
+    /// How often it was asked for.
+    pub asked: u32,
+}
+
+/// Accounts went to another authorization: what that one has to be told.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reconcile {
+    /// When the next `reconcile_accounts` is due.
+    pub due: Option<Time>,
+    /// How many were sent.
+    pub sent: u32,
+    /// The accounts whose move or replacement is known; empty: only a session said so.
+    pub evidence: BTreeSet<AccountId>,
+}
+
+/// What queries and the scheduler need to know without reading the rest.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Derived from the accounts.
+    pub health: Health,
+    /// The customer, from the authorization or else its accounts.
+    pub holder: Option<Holder>,
+    /// The bank's name, likewise.
+    pub institution_name: Option<Arc<str>>,
+    /// The first date at which something is expected to stop working.
+    pub expected_deactivation: Option<Second>,
+    /// When the scheduler has to look again.
+    pub next_due: Option<Time>,
+}
+
+/// All of an aggregate but its accounts; stored as one document.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The authorization's own status.
+    pub status: Option<Register<Status>>,
+    /// The authorization's own forecast: changed only by its own events and reads.
+    pub forecast: Option<Register<Option<Forecast>>>,
+    /// The customer, where a body of the authorization carried it.
+    pub holder: Option<Register<Holder>>,
+    /// The bank's name, likewise.
+    pub institution_name: Option<Register<Arc<str>>>,
+    /// The authorization that took over, and when.
+    pub superseded: Option<Register<AuthorizationId>>,
+    /// What the takeover calls for.
+    pub reconcile: Reconcile,
+    /// The open case.
+    pub case: Option<Case>,
+    /// How many cases were opened here.
+    pub cases: u32,
+    /// Unanswered reads of accounts.
+    pub verifies: BTreeMap<AccountId, Verify>,
+    /// The unanswered read of the authorization.
+    pub authorization_verify: Option<Verify>,
+    /// How many verify commands were sent.
+    pub verifies_sent: u32,
+    /// Accounts whose read contradicted a fresh event: when to read them again.
+    pub rechecks: BTreeMap<AccountId, Time>,
+    /// Dates that have passed and were read back; the authorization's under its own id.
+    pub checked_dates: BTreeMap<Arc<str>, Second>,
+    /// For queries.
+    pub summary: Summary,
+}
+
+/// An authorization, or the provisional home of one account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Aggregate {
+    /// Which.
+    pub key: HomeKey,
+    /// All but the accounts.
+    pub state: State,
+    /// Its accounts.
+    pub accounts: BTreeMap<AccountId, Account>,
+}
+
+impl Aggregate {
+    /// Nothing known yet.
+    pub fn new(key: HomeKey) -> Self {
+        Self {
+            key,
+            state: State::default(),
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// The authorization's forecast, where it is active.
+    pub fn forecast(&self) -> Option<&Forecast> {
+        value(&self.state.forecast)?.as_ref()
+    }
+
+    /// The authorization that took over, unless an account was seen active here since.
+    pub fn superseded_by(&self) -> Option<(&AuthorizationId, Second)> {
+        let Register(Stamp(second, _), by) = self.state.superseded.as_ref()?;
+        let alive = self
+            .accounts
+            .values()
+            .filter_map(|account| account.active)
+            .max();
+        let still_used = alive.is_some_and(|Stamp(seen, _)| seen > *second);
+        (!still_used).then_some((by, *second))
+    }
+
+    /// The customer, wherever a body carried it.
+    pub fn holder(&self) -> Option<&Holder> {
+        let of_accounts = self
+            .accounts
+            .values()
+            .filter_map(|account| account.holder.as_ref());
+        of_accounts
+            .chain(&self.state.holder)
+            .max()
+            .map(|Register(_, holder)| holder)
+    }
+
+    /// The bank's name, wherever a body carried it.
+    pub fn institution_name(&self) -> Option<&Arc<str>> {
+        let of_accounts = self
+            .accounts
+            .values()
+            .filter_map(|account| account.institution_name.as_ref());
+        of_accounts
+            .chain(&self.state.institution_name)
+            .max()
+            .map(|Register(_, name)| name)
+    }
+
+    /// What every command says of whom it concerns.
+    pub fn about(&self) -> About {
+        About {
+            stripe_account: self.key.scope.stripe_account.clone(),
+            livemode: self.key.scope.livemode,
+            authorization: self
+                .key
+                .home
+                .authorization()
+                .map(|id| Arc::from(id.as_str())),
+            holder: self.holder().cloned(),
+            institution_name: self.institution_name().cloned(),
+        }
+    }
+
+    /// Merges what a source said of the authorization itself; tells whether a value changed and
+    /// whether all of it was older than what is known.
+    pub fn merge(&mut self, seen: &AuthorizationObservation) -> (bool, bool) {
+        let mut joined = Vec::with_capacity(4);
+        if let Some(status) = seen.status {
+            joined.push(join(&mut self.state.status, seen.stamp, status));
+        }
+        let forecast = match (&seen.details, seen.status) {
+            (Details::Active(forecast), _) => Some(forecast.clone()),
+            // Something that is no longer active expects nothing.
+            (_, Some(Status::Inactive | Status::Disconnected)) => Some(None),
+            _ => None,
+        };
+        if let Some(forecast) = forecast {
+            joined.push(join(&mut self.state.forecast, seen.stamp, forecast));
+        }
+        if let Some(holder) = &seen.holder {
+            joined.push(join(&mut self.state.holder, seen.stamp, holder.clone()));
+        }
+        if let Some(name) = &seen.institution_name {
+            joined.push(join(
+                &mut self.state.institution_name,
+                seen.stamp,
+                name.clone(),
+            ));
+        }
+        let changed = joined
+            .iter()
+            .any(|one| matches!(one, Joined::Changed | Joined::Tied));
+        let stale = !joined.is_empty() && joined.iter().all(|one| *one == Joined::Older);
+        (changed, stale)
+    }
+
+    /// Whether the authorization's own forecast asks for a relink.
+    pub fn is_expiring(&self) -> bool {
+        self.forecast()
+            .is_some_and(|forecast| forecast.action == Action::RelinkRequired)
+    }
+}

@@ -1,0 +1,250 @@
+//! The port to the database: gather, decide, commit as one transaction, and what the relay, the
+//! scheduler and an operator ask for.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use relink_bus::port::Parked;
+use relink_core::aggregate::{Aggregate, Case};
+use relink_core::command::CaseOutcome;
+use relink_core::id::{AccountId, CommandId, HomeKey, InputId, Scope};
+use relink_core::input::{Input, Verdict};
+use relink_core::time::{Second, Time};
+use relink_core::world::World;
+
+/// What a transaction loaded, under lock.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The aggregates that the inputs name, with all their accounts.
+    pub world: World,
+    /// For each input, whether the inbox holds its id already.
+    pub seen: Vec<bool>,
+}
+
+/// What a transaction shall write. The store writes those aggregates and accounts of `world`
+/// that are listed as changed.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// The world as decided.
+    pub world: World,
+    /// One row for each input that is new.
+    pub inbox: Vec<InboxRow>,
+    /// What happened and why, newest last.
+    pub history: Vec<HistoryRow>,
+    /// Commands to send.
+    pub outbox: Vec<OutboxRow>,
+    /// Cases that were opened, changed or closed.
+    pub cases: Vec<CaseRow>,
+}
+
+/// Decides about what was gathered; pure, and called again when the transaction has to be
+/// repeated. `Err` names the input that cannot be decided: the transaction is rolled back.
+pub type Decide = Arc<dyn Fn(Gathered) -> Result<Writes, usize> + Send + Sync>;
+
+/// One accepted input in the ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InboxRow {
+    /// Whose.
+    pub scope: Scope,
+    /// Its id; with the day of `at` the key of deduplication.
+    pub id: InputId,
+    /// The event's type.
+    pub kind: Arc<str>,
+    /// The event's `created`.
+    pub at: Second,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// Why something is as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRow {
+    /// Where.
+    pub home: HomeKey,
+    /// The account, where it is about one.
+    pub account: Option<AccountId>,
+    /// The input that led to it.
+    pub input: InputId,
+    /// The input's type.
+    pub kind: Arc<str>,
+    /// The input's time, by Stripe's clock.
+    pub at: Second,
+    /// When it was decided, by ours.
+    pub decided_at: Time,
+    /// The verdict's text.
+    pub verdict: Arc<str>,
+    /// What changed, in words; empty where nothing did.
+    pub note: String,
+    /// The commands it led to.
+    pub commands: Vec<CommandId>,
+}
+
+/// A committed command on its way to the bus.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutboxRow {
+    /// The command's id.
+    pub id: CommandId,
+    /// Its type, which is its routing key.
+    pub kind: Arc<str>,
+    /// Whose.
+    pub scope: Scope,
+    /// The case or input.
+    pub correlation: Arc<str>,
+    /// When it was decided.
+    pub decided_at: Time,
+    /// W3C trace context of the input.
+    pub traceparent: Option<Arc<str>>,
+    /// The CloudEvent.
+    pub body: Bytes,
+    /// Until when nobody but the worker that committed it sends it.
+    pub claimed_until: Time,
+}
+
+/// A case for queries: the open one as it stands, or one that was closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CaseRow {
+    /// Where.
+    pub home: HomeKey,
+    /// The case.
+    pub case: Case,
+    /// When and how it closed.
+    pub closed: Option<(Time, CaseOutcome)>,
+}
+
+/// A home with something due.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DueHome {
+    /// Which.
+    pub home: HomeKey,
+    /// Since when.
+    pub due: Time,
+}
+
+/// Numbers for metrics and `status`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Census {
+    /// Authorizations by health.
+    pub authorizations: Vec<(String, i64)>,
+    /// Open cases by reason.
+    pub open_cases: Vec<(String, i64)>,
+    /// Rows in the outbox.
+    pub outbox_depth: i64,
+    /// When the oldest of them was decided.
+    pub outbox_oldest: Option<Time>,
+    /// Inbox rows by verdict.
+    pub verdicts: Vec<(String, i64)>,
+    /// Parked messages that the store keeps (embedded mode; a broker keeps its own).
+    pub parked: i64,
+}
+
+/// A database that keeps Relink's state.
+///
+/// Every call is bounded by the store's own timeouts.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Loads and locks what the inputs want (`relink_core::world::Wanted`), calls `decide`, and
+    /// commits its writes together; returns them once they are durable.
+    ///
+    /// Locks are taken in one order – accounts, holders, homes, each sorted – so that any number
+    /// of these can run at once. The inbox is looked up after the locks are held, so that of two
+    /// transactions with the same event one sees the other's row.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was written, except after [`StoreError::Transient`], when a
+    /// commit may have gone through unseen: the same inputs are then found in the inbox.
+    async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError>;
+
+    /// Homes whose `next_due` has come, the earliest first, skipping those being worked on.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn due_homes(&self, now: Time, limit: usize) -> Result<Vec<DueHome>, StoreError>;
+
+    /// Claims outbox rows whose claim has run out, the oldest first, until `until`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn claim_outbox(
+        &self,
+        now: Time,
+        until: Time,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Deletes commands that the bus has taken.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError>;
+
+    /// Keeps a message that the in-process bus set aside.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn park(&self, parked: Parked) -> Result<(), StoreError>;
+
+    /// Every aggregate that has this id, or an account with it, in any scope; at most 20.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError>;
+
+    /// The latest history of a home (of one account of it, where given), newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn history(
+        &self,
+        home: &HomeKey,
+        account: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
+    /// The ledger's row of an input, in any scope.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError>;
+
+    /// The cases of a home, the latest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn cases(&self, home: &HomeKey, limit: usize) -> Result<Vec<CaseRow>, StoreError>;
+
+    /// Counts for metrics; may be a few seconds old, costs little.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn census(&self) -> Result<Census, StoreError>;
+
+    /// Prepares the days ahead and drops inbox and history older than `retention_days`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError>;
+
+    /// Whether the database answers and accepts writes; what a worker probes after an outage.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// What went wrong in the database, by what can be done about it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, overloaded, read-only or full: try the same again later.
+    #[error("the database is not available: {0}")]
+    Transient(String),
+    /// The database refuses these rows for what they are: trying again cannot help.
+    #[error("the database refuses the data: {0}")]
+    Refused(String),
+    /// The database is not what this version needs; says what to do.
+    #[error("{0}")]
+    Misconfigured(String),
+    /// `decide` gave up on the input with this index.
+    #[error("input {0} of the batch cannot be decided")]
+    Undecided(usize),
+}
