@@ -1,0 +1,85 @@
+//! Sessions: how an attempt to relink ended.
+
+use std::sync::Arc;
+
+use relink_core::id::AuthorizationId;
+use relink_core::observation::{AccountObservation, RelinkOutcome, SessionObservation, Stamp};
+
+use super::{MappingError, SESSION, account, described, id_of, referred};
+use crate::wire::{Accounts, Field, List, Map, Object, Relink};
+
+/// The failure reason of an attempt that gives none (Stripe docs: `failure_reason` `other`).
+const REASON_OTHER: &str = "other";
+
+/// Maps a session; `None` where it was not made to relink or has not ended.
+pub(super) fn observation(
+    object: Object<'_>,
+    stamp: Stamp,
+) -> Result<Option<SessionObservation>, MappingError> {
+    let session = id_of(&object.id, &object.object, SESSION)?;
+    let target: Option<AuthorizationId> = object
+        .relink_options
+        .value()
+        .and_then(|Map(options)| referred(&options.authorization));
+    let Some(authorization) = target else {
+        return Ok(None);
+    };
+    let status = object.status.value().map_or("", |text| &*text.0);
+    let result = object.relink_result.value().map(|Map(result)| result);
+    let Some(outcome) = outcome(status, &authorization, result) else {
+        return Ok(None);
+    };
+    let accounts = accounts(object.accounts, stamp);
+    Ok(Some(SessionObservation {
+        session,
+        stamp,
+        authorization,
+        outcome,
+        accounts,
+    }))
+}
+
+/// How it ended; `None` while it has not.
+///
+/// Stripe docs (financial-connections/relink): `relink_result.authorization` tells, whatever the
+/// session's own status; a session can succeed while its relink failed. The event's description
+/// says "completed" where the enum says `succeeded`. A status that is no known word counts as an
+/// end only where a result stands beside it.
+fn outcome(
+    status: &str,
+    target: &AuthorizationId,
+    result: Option<&Relink<'_>>,
+) -> Option<RelinkOutcome> {
+    if status == "pending" {
+        return None;
+    }
+    if let Some(made) = result.and_then(|result| referred(&result.authorization)) {
+        return Some(if made == *target {
+            RelinkOutcome::Repaired
+        } else {
+            RelinkOutcome::NewAuthorization(made)
+        });
+    }
+    let reason = result.and_then(|result| described(&result.failure_reason));
+    match status {
+        "cancelled" => Some(RelinkOutcome::Cancelled),
+        "succeeded" | "completed" | "failed" => Some(RelinkOutcome::Failed(
+            reason.unwrap_or_else(|| Arc::from(REASON_OTHER)),
+        )),
+        _ => reason.map(RelinkOutcome::Failed),
+    }
+}
+
+/// The accounts the session returned; an entry that is no account is left out.
+fn accounts(field: Field<Map<Accounts<'_>>>, stamp: Stamp) -> Vec<AccountObservation> {
+    let Some(List(entries)) = field
+        .into_value()
+        .and_then(|Map(list)| list.data.into_value())
+    else {
+        return Vec::new();
+    };
+    entries
+        .into_iter()
+        .filter_map(|Map(entry)| account::observation(entry, stamp, None).ok())
+        .collect()
+}
