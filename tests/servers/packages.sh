@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# Installs what the tests need from the distribution, and nothing when it is all there. Sourced.
+
+POLICY=/usr/sbin/policy-rc.d
+POLICY_MARK='# Put here by the Relink tests while they install packages.'
+SUDO=()
+
+python_has() { [[ -x $RELINK_TEST_PYTHON ]] && "$RELINK_TEST_PYTHON" -c "import $1" 2>/dev/null; }
+
+# The names of the packages that are missing, in MISSING_PACKAGES.
+find_missing_packages() {
+    MISSING_PACKAGES=()
+    [[ -n ${RELINK_TEST_AMQP_URL:-} ]] || rabbitmq_installed || MISSING_PACKAGES+=(rabbitmq-server)
+    [[ -n ${RELINK_TEST_DATABASE_URL:-} ]] || postgres_installed || MISSING_PACKAGES+=(postgresql)
+    [[ -x $RELINK_TEST_PYTHON ]] || MISSING_PACKAGES+=(python3)
+    python_has pika || MISSING_PACKAGES+=(python3-pika)
+    python_has yaml || MISSING_PACKAGES+=(python3-yaml)
+    ((${#MISSING_PACKAGES[@]} == 0))
+}
+
+cannot_install() {
+    complain "Cannot install: $1"
+    complain "Install these packages yourself and run again: ${MISSING_PACKAGES[*]}"
+    complain 'Servers that run elsewhere are used through RELINK_TEST_AMQP_URL and'
+    complain 'RELINK_TEST_DATABASE_URL; another Python through RELINK_TEST_PYTHON.'
+    return 1
+}
+
+# Packages of servers start them as services of this machine. The tests want only the programs.
+deny_services() {
+    if [[ ! -e $POLICY ]]; then
+        printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" |
+            "${SUDO[@]}" install -m 755 /dev/stdin "$POLICY"
+    fi
+    "$POLICY" rabbitmq-server start >/dev/null 2>&1
+    (($? == 101))
+}
+
+allow_services_again() {
+    grep -qsF "$POLICY_MARK" "$POLICY" || return 0
+    "${SUDO[@]}" rm -f "$POLICY"
+}
+
+run_apt() {
+    local log=$SERVERS_DIR/apt.log
+    "${SUDO[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
+        "$@" </dev/null >"$log" 2>&1 || { show_log "$log"; return 1; }
+}
+
+install_missing_packages() {
+    find_missing_packages && return 0
+    command -v apt-get >/dev/null || { cannot_install 'there is no apt-get here.'; return; }
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || { cannot_install 'neither root nor sudo.'; return; }
+        SUDO=(sudo)
+        # Without a terminal a password prompt would wait for ever.
+        [[ -t 2 && -z ${CI:-} ]] || SUDO=(sudo -n)
+    fi
+    say "The tests need packages of this distribution that are missing: ${MISSING_PACKAGES[*]}"
+    say "Installing them now:${SUDO[*]:+ ${SUDO[*]}} apt-get install --no-install-recommends"
+    say '(only the programs: no service is started, and none that runs is touched)'
+    # One run at a time installs; the others find everything there.
+    local lock result=0
+    exec {lock}<"$(command -v apt-get)"
+    flock "$lock"
+    find_missing_packages || install_locked || result=1
+    exec {lock}<&-
+    return "$result"
+}
+
+install_locked() {
+    local result=0
+    deny_services || {
+        cannot_install "$POLICY would let the packages start services."
+        return
+    }
+    run_apt update || complain 'The package lists could not be fetched; trying with the old ones.'
+    run_apt install --no-install-recommends "${MISSING_PACKAGES[@]}" || result=1
+    allow_services_again
+    ((result == 0)) || { cannot_install 'apt-get failed (above).'; return; }
+    find_missing_packages || cannot_install 'the packages are there, but their programs are not.'
+}
