@@ -32,9 +32,9 @@ pub struct Account {
     /// The latest forecast, or its absence, that came with "active".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_details: Option<Register<Option<Forecast>>>,
-    /// Every authorization that was named, with the latest stamp.
+    /// Every authorization that was named, with the first and the last stamp.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub authorizations: BTreeMap<AuthorizationId, Stamp>,
+    pub authorizations: BTreeMap<AuthorizationId, (Stamp, Stamp)>,
     /// Account numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Register<Vec<AccountNumber>>>,
@@ -213,21 +213,19 @@ impl Account {
         self.merge_status(seen, &mut tally);
         self.merge_details(seen, &mut tally);
         if let Some(authorization) = &seen.authorization {
-            let tied = self
+            tally.tied |= self
                 .authorizations
                 .iter()
-                .any(|(id, at)| *at == seen.stamp && id != authorization);
-            let known = self
+                .any(|(id, (_, last))| *last == seen.stamp && id != authorization);
+            let newest = self.authorizations.values().map(|(_, last)| *last).max();
+            let older = Some(seen.stamp) < newest;
+            tally.count(if older { Joined::Older } else { Joined::Same });
+            let (first, last) = self
                 .authorizations
                 .entry(authorization.clone())
-                .or_insert(seen.stamp);
-            tally.count(if *known > seen.stamp {
-                Joined::Older
-            } else {
-                Joined::Same
-            });
-            *known = seen.stamp.max(*known);
-            tally.tied |= tied;
+                .or_insert((seen.stamp, seen.stamp));
+            *first = seen.stamp.min(*first);
+            *last = seen.stamp.max(*last);
         }
         if let Some(numbers) = &seen.numbers {
             tally.count(join(&mut self.numbers, seen.stamp, numbers.clone()));

@@ -129,15 +129,22 @@ pub struct Verify {
     pub asked: u32,
 }
 
-/// Accounts went to another authorization: what that one has to be told.
+/// Evidence that another authorization took over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The other authorization.
+    pub by: AuthorizationId,
+    /// The first second at which it was seen to have taken over.
+    pub at: Second,
+}
+
+/// The `reconcile_accounts` that takeovers call for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reconcile {
-    /// When the next `reconcile_accounts` is due.
+    /// When the next one is due.
     pub due: Option<Time>,
     /// How many were sent.
     pub sent: u32,
-    /// The accounts whose move or replacement is known; empty: only a session said so.
-    pub evidence: BTreeSet<AccountId>,
 }
 
 /// What queries and the scheduler need to know without reading the rest.
@@ -167,8 +174,8 @@ pub struct State {
     pub holder: Option<Register<Holder>>,
     /// The bank's name, likewise.
     pub institution_name: Option<Register<Arc<str>>>,
-    /// The authorization that took over, and when.
-    pub superseded: Option<Register<AuthorizationId>>,
+    /// What shows that another authorization took over, by the account or session that shows it.
+    pub takeovers: BTreeMap<Arc<str>, Takeover>,
     /// What the takeover calls for.
     pub reconcile: Reconcile,
     /// The open case.
@@ -215,16 +222,27 @@ impl Aggregate {
         value(&self.state.forecast)?.as_ref()
     }
 
-    /// The authorization that took over, unless an account was seen active here since.
+    /// The authorization that took over, and when the takeover was first seen; `None` also where
+    /// an account was seen active here since: then this one is still in use.
     pub fn superseded_by(&self) -> Option<(&AuthorizationId, Second)> {
-        let Register(Stamp(second, _), by) = self.state.superseded.as_ref()?;
+        let first = self.state.takeovers.values().map(|one| one.at).min()?;
+        let latest = self
+            .state
+            .takeovers
+            .values()
+            .max_by_key(|one| (one.at, &one.by))?;
         let alive = self
             .accounts
             .values()
             .filter_map(|account| account.active)
             .max();
-        let still_used = alive.is_some_and(|Stamp(seen, _)| seen > *second);
-        (!still_used).then_some((by, *second))
+        let still_used = alive.is_some_and(|Stamp(seen, _)| seen > first);
+        (!still_used).then_some((&latest.by, first))
+    }
+
+    /// A provisional home whose account has moved out: nothing is left to keep.
+    pub fn is_void(&self) -> bool {
+        self.key.home.is_provisional() && self.accounts.is_empty()
     }
 
     /// The customer, wherever a body carried it.
