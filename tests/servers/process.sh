@@ -67,7 +67,8 @@ as_user() {
 }
 
 # spawn USER DEATH_SIGNAL LOG COMMAND...: starts a server with nothing but a plain environment and
-# its own home, and leaves its process id in SPAWNED_PID and in LOG with .pid for .log.
+# its own home, and leaves its process id in SPAWNED_PID and in LOG with .pid for .log. Not from a
+# subshell or a pipeline: the server lives no longer than the shell that spawned it.
 spawn() {
     local user=$1 death_signal=$2 log=$3
     shift 3
