@@ -1,0 +1,193 @@
+//! The writes: make a session, refresh, disconnect. The same idempotency key gives the same
+//! answer again.
+
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use crate::api::call::Call;
+use crate::api::failure::Failure;
+use crate::error::SimError;
+use crate::model::{Holder, RefreshStatus, Status};
+use crate::render;
+use crate::session::NewSession;
+use crate::state::State;
+use crate::verb::Feature;
+use crate::version::Shape;
+
+/// How many idempotency keys are kept; Stripe keeps them for a day.
+const MAX_REPLAYS: usize = 10_000;
+
+/// Answers a write; `None` if there is no such URL.
+pub(crate) fn answer(
+    state: &mut State,
+    call: &Call,
+    path: &str,
+    form: &[u8],
+    segments: &[&str],
+) -> Option<Result<Value, Failure>> {
+    let request = format!("{path}?{}", String::from_utf8_lossy(form));
+    if let Some(key) = &call.idempotency_key
+        && let Some((first, status, body)) = state.replays.get(key)
+    {
+        let same = *first == request && *status == StatusCode::OK.as_u16();
+        return Some(if same {
+            Ok(body.clone())
+        } else {
+            Err(Failure::idempotency())
+        });
+    }
+    let request_id = state.random.request_id();
+    state.request_id = Some(request_id);
+    let answer = match segments {
+        ["financial_connections", "sessions"] => create_session(state, call),
+        ["financial_connections", "accounts", id, "refresh"] => refresh(state, call, id),
+        ["financial_connections", "accounts", id, "disconnect"] => disconnect(state, call, id),
+        _ => return None,
+    };
+    if let (Some(key), Ok(body)) = (&call.idempotency_key, &answer) {
+        if state.replays.len() >= MAX_REPLAYS {
+            state.replays.clear();
+        }
+        let first = (request, StatusCode::OK.as_u16(), body.clone());
+        state.replays.insert(key.clone(), first);
+    }
+    Some(answer)
+}
+
+fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
+    let permissions: Vec<String> = call
+        .array("permissions")
+        .into_iter()
+        .map(String::from)
+        .collect();
+    if permissions.is_empty() {
+        return Err(Failure::parameter(
+            "permissions",
+            "Missing required param: permissions.",
+        ));
+    }
+    let preview_only = [
+        "relink_options[authorization]",
+        "ui_mode",
+        "hosted[delivery_method]",
+    ];
+    if call.shape != Shape::Preview
+        && let Some(name) = preview_only
+            .into_iter()
+            .find(|name| call.param(name).is_some())
+    {
+        let unknown = Failure::coded("parameter_unknown", format!("Unknown parameter: {name}"));
+        return Err(unknown);
+    }
+    let holder = call
+        .param("account_holder[customer]")
+        .map(|id| Holder::Customer(id.into()));
+    let holder = holder.or_else(|| {
+        call.param("account_holder[account]")
+            .map(|id| Holder::Account(id.into()))
+    });
+    let relink_authorization = call
+        .param("relink_options[authorization]")
+        .map(String::from);
+    let relink_account = call.param("relink_options[account]").map(String::from);
+    let relinked = relink_authorization
+        .as_deref()
+        .map(|id| match state.authorizations.get(id) {
+            Some(of) if of.stripe_account == call.stripe_account => Ok(of.holder.clone()),
+            _ => Err(Failure::missing("financial connections authorization", id)),
+        });
+    let relinked = relinked.transpose()?;
+    if let (Some(given), Some(own)) = (&holder, &relinked)
+        && given != own
+    {
+        let message = "The account holder must be that of the authorization.";
+        return Err(Failure::parameter("account_holder", message));
+    }
+    if let Some(id) = &relink_account {
+        let account = state.accounts.get(id);
+        if account.map(|account| &account.authorization) != relink_authorization.as_ref() {
+            let message = "The account must belong to the authorization.";
+            return Err(Failure::parameter("relink_options[account]", message));
+        }
+    }
+    let hosted = call.param("ui_mode") == Some("hosted");
+    let hosted = hosted.then(|| {
+        call.param("hosted[delivery_method]")
+            .unwrap_or("url")
+            .into()
+    });
+    let id = state.add_session(NewSession {
+        stripe_account: call.stripe_account.clone(),
+        holder: holder.or(relinked),
+        permissions,
+        relink_authorization,
+        relink_account,
+        hosted,
+        return_url: call.param("return_url").map(String::from),
+    });
+    let session = state.sessions.get(&id).ok_or_else(Failure::server)?;
+    Ok(state.render_session(session, call.shape))
+}
+
+/// Refreshes end at once: the answer says pending, the events follow.
+fn refresh(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
+    let missing = || Failure::missing("financial connections account", id);
+    let account = state
+        .accounts
+        .get(id)
+        .filter(|a| a.stripe_account == call.stripe_account);
+    if account.ok_or_else(missing)?.status != Status::Active {
+        let message = "The account is inactive; its data cannot be refreshed.";
+        return Err(Failure::coded(
+            "financial_connections_account_inactive",
+            message,
+        ));
+    }
+    let feature = |name: &str| match name {
+        "balance" => Ok(Feature::Balance),
+        "ownership" => Ok(Feature::Ownership),
+        "transactions" => Ok(Feature::Transactions),
+        "inferred_balances" if call.shape == Shape::Preview => Ok(Feature::InferredBalances),
+        _ => Err(Failure::parameter(
+            "features",
+            format!("Invalid features: {name}"),
+        )),
+    };
+    let features = call.array("features").into_iter().map(feature);
+    let features = features.collect::<Result<Vec<_>, _>>()?;
+    if features.is_empty() {
+        return Err(Failure::parameter(
+            "features",
+            "Missing required param: features.",
+        ));
+    }
+    for feature in &features {
+        state
+            .refresh(id, *feature, RefreshStatus::Pending)
+            .map_err(refused)?;
+    }
+    let account = state.accounts.get(id).ok_or_else(missing)?;
+    let pending = render::account(account, call.shape, state.config.livemode);
+    for feature in features {
+        state
+            .refresh(id, feature, RefreshStatus::Succeeded)
+            .map_err(refused)?;
+    }
+    Ok(pending)
+}
+
+fn disconnect(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
+    let missing = || Failure::missing("financial connections account", id);
+    let account = state
+        .accounts
+        .get(id)
+        .filter(|a| a.stripe_account == call.stripe_account);
+    account.ok_or_else(missing)?;
+    state.disconnect(id).map_err(refused)?;
+    let account = state.accounts.get(id).ok_or_else(missing)?;
+    Ok(render::account(account, call.shape, state.config.livemode))
+}
+
+fn refused(error: SimError) -> Failure {
+    Failure::invalid(error.to_string())
+}

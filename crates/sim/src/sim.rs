@@ -1,0 +1,360 @@
+//! The handle that tests, the control API and the Stripe API share.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::config::{DeliveryChange, SimConfig};
+use crate::error::SimError;
+use crate::model::{Cause, NumberStatus, RefreshStatus};
+use crate::outbox::Attempt;
+use crate::state::State;
+use crate::verb::{Change, Feature, Link, Relink, Target, Verb};
+use crate::version::Shape;
+use crate::{api, delivery, render};
+
+/// A running stand-in for Stripe; clones share everything.
+#[derive(Clone)]
+pub struct Sim {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// A delivery was queued or ended.
+    outbox: Notify,
+    /// The same, for those who wait until nothing is pending.
+    flushed: Notify,
+}
+
+/// How the simulated clock shall change; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockChange {
+    /// The new time in Unix seconds.
+    pub now: Option<i64>,
+    /// Seconds to add after that.
+    pub advance_seconds: Option<i64>,
+    /// See [`SimConfig::time_scale`].
+    pub time_scale: Option<f64>,
+}
+
+/// What a call of the Stripe API is answered with instead of the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// 429 with `Stripe-Rate-Limited-Reason`.
+    RateLimit,
+    /// 429 with code `lock_timeout` and no such header.
+    LockTimeout,
+    /// 500.
+    ServerError,
+    /// Nothing for a time, then 500.
+    Timeout,
+}
+
+/// A fault that the next call meets.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// What the call is answered with.
+    pub kind: FaultKind,
+    /// How long the call is kept waiting first.
+    pub after: Duration,
+}
+
+impl Sim {
+    /// Makes a simulator. It answers through [`Sim::router`] at once; webhooks leave while
+    /// [`Sim::serve`] or [`Sim::deliver`] runs.
+    pub fn new(config: SimConfig) -> Sim {
+        let state = Mutex::new(State::new(config));
+        let shared = Shared {
+            state,
+            outbox: Notify::new(),
+            flushed: Notify::new(),
+        };
+        Sim {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The Stripe API under `/v1` and the control API under `/control`.
+    pub fn router(&self) -> axum::Router {
+        api::router(self.clone())
+    }
+
+    /// Serves [`Sim::router`] and delivers webhooks until `shutdown` ends.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let server = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown);
+        tokio::select! {
+            served = server => served,
+            failed = self.deliver() => failed.map_err(io::Error::other),
+        }
+    }
+
+    /// Delivers webhooks until the future is dropped; for use without [`Sim::serve`].
+    ///
+    /// Errors if the HTTP client cannot be built.
+    pub async fn deliver(&self) -> Result<(), SimError> {
+        delivery::run(self.clone()).await
+    }
+
+    /// Makes something happen.
+    pub fn apply(&self, verb: Verb) -> Result<Change, SimError> {
+        let change = self.lock().apply(verb);
+        self.notify();
+        change
+    }
+
+    /// [`Verb::Link`].
+    pub fn link(&self, link: Link) -> Result<Change, SimError> {
+        self.apply(Verb::Link(link))
+    }
+
+    /// [`Verb::Expire`].
+    pub fn expire(&self, authorization: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Expire {
+            authorization: authorization.into(),
+        })
+    }
+
+    /// [`Verb::Break`].
+    pub fn break_link(&self, authorization: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Break {
+            authorization: authorization.into(),
+        })
+    }
+
+    /// [`Verb::Deny`], of an account or a whole authorization by its id.
+    pub fn deny(&self, id: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Deny(Target::from(id)))
+    }
+
+    /// [`Verb::Revoke`].
+    pub fn revoke(&self, authorization: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Revoke {
+            authorization: authorization.into(),
+        })
+    }
+
+    /// [`Verb::Close`].
+    pub fn close(&self, account: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Close {
+            account: account.into(),
+        })
+    }
+
+    /// [`Verb::Unavailable`].
+    pub fn unavailable(&self, account: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Unavailable {
+            account: account.into(),
+        })
+    }
+
+    /// [`Verb::Disconnect`].
+    pub fn disconnect(&self, account: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Disconnect {
+            account: account.into(),
+        })
+    }
+
+    /// [`Verb::Reactivate`], of an account or a whole authorization by its id.
+    pub fn reactivate(&self, id: &str) -> Result<Change, SimError> {
+        self.apply(Verb::Reactivate(Target::from(id)))
+    }
+
+    /// [`Verb::Warn`].
+    pub fn warn(
+        &self,
+        authorization: &str,
+        expected_deactivation_date: i64,
+        cause: Option<Cause>,
+    ) -> Result<Change, SimError> {
+        let authorization = authorization.into();
+        self.apply(Verb::Warn {
+            authorization,
+            expected_deactivation_date,
+            cause,
+        })
+    }
+
+    /// [`Verb::Relink`].
+    pub fn relink(&self, relink: Relink) -> Result<Change, SimError> {
+        self.apply(Verb::Relink(relink))
+    }
+
+    /// [`Verb::Refresh`].
+    pub fn refresh(
+        &self,
+        account: &str,
+        feature: Feature,
+        status: RefreshStatus,
+    ) -> Result<Change, SimError> {
+        self.apply(Verb::Refresh {
+            account: account.into(),
+            feature,
+            status,
+        })
+    }
+
+    /// [`Verb::Numbers`].
+    pub fn numbers(
+        &self,
+        account: &str,
+        status: NumberStatus,
+        expected_expiry_date: Option<i64>,
+    ) -> Result<Change, SimError> {
+        self.apply(Verb::Numbers {
+            account: account.into(),
+            status,
+            expected_expiry_date,
+        })
+    }
+
+    /// The simulated time in Unix seconds.
+    pub fn now_unix_s(&self) -> i64 {
+        self.lock().clock.unix_s()
+    }
+
+    /// Changes the simulated clock and returns its time.
+    pub fn set_clock(&self, change: &ClockChange) -> Result<i64, SimError> {
+        if change
+            .time_scale
+            .is_some_and(|scale| !scale.is_finite() || scale < 0.0)
+        {
+            return Err(SimError::Invalid("a time scale is 0 or more".into()));
+        }
+        let mut state = self.lock();
+        let clock = &mut state.clock;
+        if let Some(scale) = change.time_scale {
+            clock.set_scale(scale);
+        }
+        if let Some(now) = change.now {
+            clock.set(now.saturating_mul(1000));
+        }
+        if let Some(seconds) = change.advance_seconds {
+            clock.set(clock.unix_ms().saturating_add(seconds.saturating_mul(1000)));
+        }
+        Ok(clock.unix_s())
+    }
+
+    /// Changes how webhooks travel from now on; what is queued already keeps its time.
+    pub fn set_delivery(&self, change: DeliveryChange) -> Result<(), SimError> {
+        let changed = change.apply(&mut self.lock().config);
+        self.notify();
+        changed
+    }
+
+    /// Lets the next `count` calls of the Stripe API meet a fault.
+    pub fn inject(&self, fault: Fault, count: usize) {
+        self.lock().faults.extend(std::iter::repeat_n(fault, count));
+    }
+
+    /// Sends an event once more under the same id, without retries.
+    pub fn redeliver(&self, event: &str) -> Result<(), SimError> {
+        let queued = self.lock().redeliver(event);
+        self.notify();
+        queued
+    }
+
+    /// Waits until no delivery is due or under way, retries included; `false` if the time ran
+    /// out first.
+    pub async fn flush(&self, limit: Duration) -> bool {
+        let wait = async {
+            loop {
+                let changed = self.shared.flushed.notified();
+                if self.pending() == 0 {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    /// Deliveries due or under way, retries that wait included.
+    pub fn pending(&self) -> usize {
+        self.lock().outbox.pending()
+    }
+
+    /// The attempts to deliver, oldest first; only the newest thousands are kept.
+    pub fn deliveries(&self) -> Vec<Attempt> {
+        self.lock().outbox.attempts().cloned().collect()
+    }
+
+    /// The ids of all events that were delivered with a 2xx.
+    pub fn delivered(&self) -> HashSet<String> {
+        let state = self.lock();
+        state
+            .events
+            .iter()
+            .filter(|e| e.delivered)
+            .map(|e| e.id.clone())
+            .collect()
+    }
+
+    /// All snapshot events that are kept, oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        let bodies: Vec<_> = self
+            .lock()
+            .events
+            .iter()
+            .map(|event| event.body.clone())
+            .collect();
+        bodies
+            .iter()
+            .filter_map(|body| serde_json::from_slice(body).ok())
+            .collect()
+    }
+
+    /// An account in preview shape.
+    pub fn account(&self, id: &str) -> Result<Value, SimError> {
+        let state = self.lock();
+        Ok(render::account(
+            state.account(id)?,
+            Shape::Preview,
+            state.config.livemode,
+        ))
+    }
+
+    /// An authorization in preview shape.
+    pub fn authorization(&self, id: &str) -> Result<Value, SimError> {
+        let state = self.lock();
+        Ok(render::authorization(
+            state.authorization(id)?,
+            Shape::Preview,
+            state.config.livemode,
+        ))
+    }
+
+    /// All objects in preview shape, the simulated time, and how much is pending.
+    pub fn state(&self) -> Value {
+        self.lock().dump()
+    }
+
+    /// The state; a panic of another thread while it held the lock leaves it usable.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify(&self) {
+        self.shared.outbox.notify_one();
+        self.shared.flushed.notify_waiters();
+    }
+
+    pub(crate) async fn outbox_changed(&self) {
+        self.shared.outbox.notified().await;
+    }
+}
