@@ -80,6 +80,8 @@ pub struct Merged {
     pub stale: bool,
     /// Two events of one second contradict each other.
     pub tied: bool,
+    /// It is the latest observation of its status, if not of all.
+    pub fresh_status: bool,
 }
 
 impl Account {
@@ -116,8 +118,7 @@ impl Account {
 
     /// Inactive, and a relink repairs it.
     pub fn needs_relink(&self) -> bool {
-        self.inactive_details()
-            .is_some_and(|details| details.action == Action::RelinkRequired)
+        self.inactive_details().is_some_and(|details| details.action == Action::RelinkRequired)
     }
 
     /// Inactive, and nobody said what helps; a word we do not know counts as nothing said.
@@ -130,14 +131,12 @@ impl Account {
 
     /// Inactive, and nothing helps.
     pub fn is_beyond_repair(&self) -> bool {
-        self.inactive_details()
-            .is_some_and(|details| details.action == Action::None)
+        self.inactive_details().is_some_and(|details| details.action == Action::None)
     }
 
     /// Active, with a date that a relink would move out.
     pub fn is_expiring(&self) -> bool {
-        self.forecast()
-            .is_some_and(|forecast| forecast.action == Action::RelinkRequired)
+        self.forecast().is_some_and(|forecast| forecast.action == Action::RelinkRequired)
     }
 
     /// When its tokenized number stops being of use: `None` where it has none, or does not pay
@@ -146,31 +145,28 @@ impl Account {
     /// An entry that is expired or deactivated counts as of now. While any entry lasts longer,
     /// the others do not matter: a renewal leaves the old entry behind.
     pub fn numbers_end(&self, now: Time) -> Option<Time> {
-        let pays = value(&self.permissions)?
-            .iter()
-            .any(|name| &**name == "payment_method");
+        let pays = value(&self.permissions)?.iter().any(|name| &**name == "payment_method");
         if !pays || self.status() != Some(Status::Active) {
             return None;
         }
-        let ends = value(&self.numbers)?
-            .iter()
-            .filter(|number| number.tokenized)
-            .map(|number| match (&*number.status, number.expected_expiry) {
+        let ends = value(&self.numbers)?.iter().filter(|number| number.tokenized).map(|number| {
+            match (&*number.status, number.expected_expiry) {
                 ("expired" | "deactivated", _) => Some(now),
                 (_, expiry) => expiry.map(Second::as_time),
-            });
-        ends.map(|end| end.unwrap_or(Time(i64::MAX)))
-            .max()
-            .filter(|end| *end != Time(i64::MAX))
+            }
+        });
+        ends.map(|end| end.unwrap_or(Time(i64::MAX))).max().filter(|end| *end != Time(i64::MAX))
     }
 
     /// Its authorization: the one named last.
     pub fn authorization(&self) -> Option<&AuthorizationId> {
-        self.authorizations
-            .iter()
-            .map(|(id, stamp)| (stamp, id))
-            .max()
-            .map(|(_, id)| id)
+        self.authorizations.iter().map(|(id, stamp)| (stamp, id)).max().map(|(_, id)| id)
+    }
+
+    /// Authorizations it was on before; their aggregates have to know where it went.
+    pub fn past_authorizations(&self) -> impl Iterator<Item = &AuthorizationId> {
+        let current = self.authorization();
+        self.authorizations.keys().filter(move |id| Some(*id) != current)
     }
 
     /// Where it lives.
@@ -236,15 +232,13 @@ impl Account {
             changed: moved || tally.changed,
             stale: tally.parts > 0 && tally.older == tally.parts,
             tied: tally.tied,
+            fresh_status: tally.fresh_status,
         }
     }
 
     fn merge_status(&mut self, seen: &AccountObservation, tally: &mut Tally) {
         let Some(status) = seen.status else { return };
-        let newest = [self.active, self.inactive, self.disconnected]
-            .into_iter()
-            .max()
-            .flatten();
+        let newest = [self.active, self.inactive, self.disconnected].into_iter().max().flatten();
         let slot = match status {
             Status::Active => &mut self.active,
             Status::Inactive => &mut self.inactive,
@@ -255,6 +249,7 @@ impl Account {
         let older = Some(seen.stamp) < newest;
         tally.count(if older { Joined::Older } else { Joined::Same });
         // Between two events (or two reads) nothing but a further read can tell which was last.
+        tally.fresh_status = known < Some(seen.stamp);
         tally.tied |= newest == Some(seen.stamp) && known != Some(seen.stamp);
     }
 
@@ -288,32 +283,19 @@ impl Account {
                 // Most bodies repeat what is known: compare before cloning.
                 let joined = match slot {
                     Some(Register(at, known)) if known == seen => {
-                        let joined = if stamp < *at {
-                            Joined::Older
-                        } else {
-                            Joined::Same
-                        };
+                        let joined = if stamp < *at { Joined::Older } else { Joined::Same };
                         *at = stamp.max(*at);
                         joined
                     }
                     _ => join(slot, stamp, seen.clone()),
                 };
                 // Ties among descriptions never lead to a read: nothing hangs on them.
-                tally.count(if joined == Joined::Tied {
-                    Joined::Same
-                } else {
-                    joined
-                });
+                tally.count(if joined == Joined::Tied { Joined::Same } else { joined });
             }
         }
         one(&mut self.holder, stamp, &seen.holder, tally);
         one(&mut self.institution, stamp, &seen.institution, tally);
-        one(
-            &mut self.institution_name,
-            stamp,
-            &seen.institution_name,
-            tally,
-        );
+        one(&mut self.institution_name, stamp, &seen.institution_name, tally);
         one(&mut self.last4, stamp, &seen.last4, tally);
         one(&mut self.display_name, stamp, &seen.display_name, tally);
         one(&mut self.subcategory, stamp, &seen.subcategory, tally);
@@ -328,6 +310,7 @@ struct Tally {
     older: u32,
     changed: bool,
     tied: bool,
+    fresh_status: bool,
 }
 
 impl Tally {

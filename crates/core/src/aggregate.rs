@@ -210,11 +210,7 @@ pub struct Aggregate {
 impl Aggregate {
     /// Nothing known yet.
     pub fn new(key: HomeKey) -> Self {
-        Self {
-            key,
-            state: State::default(),
-            accounts: BTreeMap::new(),
-        }
+        Self { key, state: State::default(), accounts: BTreeMap::new() }
     }
 
     /// The authorization's forecast, where it is active.
@@ -226,16 +222,8 @@ impl Aggregate {
     /// an account was seen active here since: then this one is still in use.
     pub fn superseded_by(&self) -> Option<(&AuthorizationId, Second)> {
         let first = self.state.takeovers.values().map(|one| one.at).min()?;
-        let latest = self
-            .state
-            .takeovers
-            .values()
-            .max_by_key(|one| (one.at, &one.by))?;
-        let alive = self
-            .accounts
-            .values()
-            .filter_map(|account| account.active)
-            .max();
+        let latest = self.state.takeovers.values().max_by_key(|one| (one.at, &one.by))?;
+        let alive = self.accounts.values().filter_map(|account| account.active).max();
         let still_used = alive.is_some_and(|Stamp(seen, _)| seen > first);
         (!still_used).then_some((&latest.by, first))
     }
@@ -247,26 +235,15 @@ impl Aggregate {
 
     /// The customer, wherever a body carried it.
     pub fn holder(&self) -> Option<&Holder> {
-        let of_accounts = self
-            .accounts
-            .values()
-            .filter_map(|account| account.holder.as_ref());
-        of_accounts
-            .chain(&self.state.holder)
-            .max()
-            .map(|Register(_, holder)| holder)
+        let of_accounts = self.accounts.values().filter_map(|account| account.holder.as_ref());
+        of_accounts.chain(&self.state.holder).max().map(|Register(_, holder)| holder)
     }
 
     /// The bank's name, wherever a body carried it.
     pub fn institution_name(&self) -> Option<&Arc<str>> {
-        let of_accounts = self
-            .accounts
-            .values()
-            .filter_map(|account| account.institution_name.as_ref());
-        of_accounts
-            .chain(&self.state.institution_name)
-            .max()
-            .map(|Register(_, name)| name)
+        let of_accounts =
+            self.accounts.values().filter_map(|account| account.institution_name.as_ref());
+        of_accounts.chain(&self.state.institution_name).max().map(|Register(_, name)| name)
     }
 
     /// What every command says of whom it concerns.
@@ -274,11 +251,7 @@ impl Aggregate {
         About {
             stripe_account: self.key.scope.stripe_account.clone(),
             livemode: self.key.scope.livemode,
-            authorization: self
-                .key
-                .home
-                .authorization()
-                .map(|id| Arc::from(id.as_str())),
+            authorization: self.key.home.authorization().map(|id| Arc::from(id.as_str())),
             holder: self.holder().cloned(),
             institution_name: self.institution_name().cloned(),
         }
@@ -304,22 +277,15 @@ impl Aggregate {
             joined.push(join(&mut self.state.holder, seen.stamp, holder.clone()));
         }
         if let Some(name) = &seen.institution_name {
-            joined.push(join(
-                &mut self.state.institution_name,
-                seen.stamp,
-                name.clone(),
-            ));
+            joined.push(join(&mut self.state.institution_name, seen.stamp, name.clone()));
         }
-        let changed = joined
-            .iter()
-            .any(|one| matches!(one, Joined::Changed | Joined::Tied));
+        let changed = joined.iter().any(|one| matches!(one, Joined::Changed | Joined::Tied));
         let stale = !joined.is_empty() && joined.iter().all(|one| *one == Joined::Older);
         (changed, stale)
     }
 
     /// Whether the authorization's own forecast asks for a relink.
     pub fn is_expiring(&self) -> bool {
-        self.forecast()
-            .is_some_and(|forecast| forecast.action == Action::RelinkRequired)
+        self.forecast().is_some_and(|forecast| forecast.action == Action::RelinkRequired)
     }
 }

@@ -152,18 +152,12 @@ pub struct Scope {
 impl Scope {
     /// The platform's own objects.
     pub fn own(livemode: bool) -> Self {
-        Self {
-            livemode,
-            stripe_account: None,
-        }
+        Self { livemode, stripe_account: None }
     }
 
     /// The objects of a Connect account.
     pub fn connected(livemode: bool, stripe_account: &str) -> Self {
-        Self {
-            livemode,
-            stripe_account: Some(stripe_account.into()),
-        }
+        Self { livemode, stripe_account: Some(stripe_account.into()) }
     }
 
     /// Reads what [`Scope`]'s `Display` wrote: `live`, `test`, `live/acct_1`.
@@ -177,10 +171,7 @@ impl Scope {
             "test" => false,
             _ => return None,
         };
-        Some(Self {
-            livemode,
-            stripe_account: account.map(Arc::from),
-        })
+        Some(Self { livemode, stripe_account: account.map(Arc::from) })
     }
 }
 

@@ -12,11 +12,21 @@
 
 pub mod account;
 pub mod aggregate;
+mod case;
 pub mod command;
+pub mod decide;
+mod doubt;
+mod fact;
+pub mod health;
 pub mod id;
 pub mod input;
+pub mod invariant;
 pub mod observation;
+mod platform;
 pub mod policy;
 pub mod register;
+pub mod reminder;
+mod session;
+mod takeover;
 pub mod time;
 pub mod world;

@@ -42,11 +42,7 @@ pub fn join<T: Ord>(slot: &mut Option<Register<T>>, stamp: Stamp, value: T) -> J
     if value == *known {
         let newer = stamp > *known_stamp;
         *known_stamp = stamp;
-        return if newer {
-            Joined::Confirmed
-        } else {
-            Joined::Same
-        };
+        return if newer { Joined::Confirmed } else { Joined::Same };
     }
     if stamp == *known_stamp {
         if value > *known {

@@ -23,10 +23,7 @@ impl World {
     /// Puts in what was loaded.
     pub fn insert(&mut self, aggregate: Aggregate) {
         for account in aggregate.accounts.keys() {
-            let key = AccountKey {
-                scope: aggregate.key.scope.clone(),
-                account: account.clone(),
-            };
+            let key = AccountKey { scope: aggregate.key.scope.clone(), account: account.clone() };
             self.homes.insert(key, aggregate.key.clone());
         }
         self.aggregates.insert(aggregate.key.clone(), aggregate);
@@ -49,9 +46,7 @@ impl World {
 
     /// Takes an aggregate out to work on it, empty where it is new.
     pub(crate) fn take(&mut self, key: &HomeKey) -> Aggregate {
-        self.aggregates
-            .remove(key)
-            .unwrap_or_else(|| Aggregate::new(key.clone()))
+        self.aggregates.remove(key).unwrap_or_else(|| Aggregate::new(key.clone()))
     }
 
     /// Puts it back, without touching where accounts live.
@@ -123,10 +118,7 @@ impl Wanted {
                 }
             }
             Happened::AccountMissing(account, _) => {
-                let key = AccountKey {
-                    scope: input.scope.clone(),
-                    account: account.clone(),
-                };
+                let key = AccountKey { scope: input.scope.clone(), account: account.clone() };
                 self.accounts.insert(key);
             }
             Happened::AuthorizationMissing(id, _) => self.add_authorization(&input.scope, id),
@@ -139,10 +131,7 @@ impl Wanted {
     }
 
     fn add_account(&mut self, scope: &Scope, seen: &AccountObservation) {
-        let key = AccountKey {
-            scope: scope.clone(),
-            account: seen.account.clone(),
-        };
+        let key = AccountKey { scope: scope.clone(), account: seen.account.clone() };
         self.accounts.insert(key);
         if let Some(id) = &seen.authorization {
             self.add_authorization(scope, id);
@@ -161,9 +150,6 @@ impl Wanted {
 
     fn add_authorization(&mut self, scope: &Scope, id: &AuthorizationId) {
         let home = Home::Authorization(id.clone());
-        self.homes.insert(HomeKey {
-            scope: scope.clone(),
-            home,
-        });
+        self.homes.insert(HomeKey { scope: scope.clone(), home });
     }
 }

@@ -1,0 +1,81 @@
+//! How an authorization is, and whether that calls for the customer.
+
+use crate::account::Account;
+use crate::aggregate::{Aggregate, Health};
+use crate::command::Reason;
+use crate::observation::{Action, Forecast, Status};
+use crate::policy::Policy;
+use crate::time::{Second, Time};
+
+/// Derives the health from all accounts that are not disconnected.
+pub fn health(aggregate: &Aggregate, policy: &Policy, now: Time) -> Health {
+    if aggregate.accounts.is_empty() && aggregate.superseded_by().is_some() {
+        return Health::Disconnected;
+    }
+    derive(aggregate.accounts.values(), aggregate.forecast(), policy, now)
+}
+
+/// Why the customer has to be asked, if at all.
+///
+/// The same derivation without what a takeover has made moot: after a relink onto another
+/// authorization, what was left behind goes out as `reconcile_accounts` and is not prompted for
+/// again, unless it breaks anew.
+pub fn need(aggregate: &Aggregate, policy: &Policy, now: Time) -> Option<Reason> {
+    let Some((_, since)) = aggregate.superseded_by() else {
+        return health(aggregate, policy, now).reason();
+    };
+    let current = aggregate.accounts.values().filter(|account| !is_moot(account, since));
+    let forecast = aggregate
+        .state
+        .forecast
+        .as_ref()
+        .filter(|register| register.0.0 > since)
+        .and_then(|register| register.1.as_ref());
+    derive(current, forecast, policy, now).reason()
+}
+
+/// An account whose outage is older than the takeover.
+fn is_moot(account: &Account, since: Second) -> bool {
+    account.active.is_none_or(|active| active.0 <= since)
+}
+
+fn derive<'a>(
+    accounts: impl Iterator<Item = &'a Account> + Clone,
+    forecast: Option<&Forecast>,
+    policy: &Policy,
+    now: Time,
+) -> Health {
+    let linked = accounts.clone().filter(|account| account.status() != Some(Status::Disconnected));
+    let expiring = |one: &Forecast| one.action == Action::RelinkRequired;
+    if linked.clone().any(Account::needs_relink) {
+        Health::RelinkRequired
+    } else if linked.clone().any(|one| one.status().is_none() || one.is_unexplained()) {
+        Health::Unverified
+    } else if forecast.is_some_and(expiring) || linked.clone().any(Account::is_expiring) {
+        // The authorization's own date says nothing once its last account is gone.
+        if linked.clone().next().is_none() && accounts.clone().next().is_some() {
+            return Health::Disconnected;
+        }
+        Health::Expiring
+    } else if linked.clone().any(|one| numbers_due(one, policy, now)) {
+        Health::NumbersDue
+    } else if linked.clone().any(Account::is_inactive) {
+        Health::Unrepairable
+    } else if linked.clone().next().is_none() && accounts.clone().next().is_some() {
+        Health::Disconnected
+    } else {
+        Health::Active
+    }
+}
+
+/// Whether the account's tokenized number has stopped working or is about to.
+pub fn numbers_due(account: &Account, policy: &Policy, now: Time) -> bool {
+    policy.watch_numbers
+        && account.numbers_end(now).is_some_and(|end| end <= now.after(policy.numbers_ahead))
+}
+
+/// The first date at which something is expected to stop working, prompted for or not.
+pub fn expected_deactivation(aggregate: &Aggregate) -> Option<Second> {
+    let of_accounts = aggregate.accounts.values().filter_map(Account::forecast);
+    of_accounts.chain(aggregate.forecast()).map(|forecast| forecast.date).min()
+}
