@@ -126,35 +126,17 @@ impl<'a> Envelope<'a> {
         if !is_graphic(&kind, TYPE_BYTES_MAX) {
             return Err(EnvelopeError::TypeNotAcceptable);
         }
-        let created = head
-            .created
-            .into_value()
-            .ok_or(EnvelopeError::MissingCreated)?
-            .0;
+        let created = head.created.into_value().ok_or(EnvelopeError::MissingCreated)?.0;
         if !(0..=SECOND_MAX).contains(&created) {
             return Err(EnvelopeError::ImpossibleCreated);
         }
-        let livemode = head
-            .livemode
-            .into_value()
-            .ok_or(EnvelopeError::MissingLivemode)?;
+        let livemode = head.livemode.into_value().ok_or(EnvelopeError::MissingLivemode)?;
         let thin = text(head.object).is_some_and(|object| object.starts_with("v2."));
-        let stripe_account = if thin {
-            innermost_account(head.context)?
-        } else {
-            connect_account(head.account)?
-        };
+        let stripe_account =
+            if thin { innermost_account(head.context)? } else { connect_account(head.account)? };
         let api_version =
             text(head.api_version).filter(|version| is_graphic(version, ID_BYTES_MAX));
-        Ok(Self {
-            id,
-            kind,
-            created,
-            livemode,
-            stripe_account,
-            api_version,
-            thin,
-        })
+        Ok(Self { id, kind, created, livemode, stripe_account, api_version, thin })
     }
 }
 
@@ -207,8 +189,7 @@ fn innermost_account(field: Field<Text<'_>>) -> Result<Option<Cow<'_, str>>, Env
 }
 
 fn account_of_path(path: &str) -> Option<&str> {
-    path.rsplit('/')
-        .find(|segment| segment.starts_with("acct_"))
+    path.rsplit('/').find(|segment| segment.starts_with("acct_"))
 }
 
 fn is_account(text: &str) -> bool {

@@ -15,32 +15,20 @@ pub(crate) enum Reading {
     /// The body holds the session.
     Session,
     /// The body names the account and holds nothing of it.
-    AccountReference {
-        status: Option<Status>,
-        must_read: bool,
-    },
+    AccountReference { status: Option<Status>, must_read: bool },
     /// The event tells nothing that Relink acts on.
     Ignored(Ignored),
 }
 
 /// The features that can be refreshed, as they stand in the names of types.
-const FEATURES: [&str; 5] = [
-    "balance",
-    "inferred_balances",
-    "ownership",
-    "risk_intelligence",
-    "transactions",
-];
+const FEATURES: [&str; 5] =
+    ["balance", "inferred_balances", "ownership", "risk_intelligence", "transactions"];
 
 impl Reading {
     /// Looks a routing key up; `None` where it is not of Financial Connections.
     pub(crate) fn of(routing_key: &str, thin: bool) -> Option<Self> {
         let stem = routing_key.strip_prefix("financial_connections.")?;
-        let reading = if thin {
-            Self::of_thin(stem)
-        } else {
-            Self::of_snapshot(stem)
-        };
+        let reading = if thin { Self::of_thin(stem) } else { Self::of_snapshot(stem) };
         Some(reading.unwrap_or(Self::Ignored(Ignored::UnknownType)))
     }
 
@@ -65,12 +53,8 @@ impl Reading {
     }
 
     fn of_thin(stem: &str) -> Option<Self> {
-        let known = |status| {
-            Some(Self::AccountReference {
-                status: Some(status),
-                must_read: false,
-            })
-        };
+        let known =
+            |status| Some(Self::AccountReference { status: Some(status), must_read: false });
         match stem {
             "account.deactivated" => known(Status::Inactive),
             "account.reactivated" => known(Status::Active),
@@ -79,10 +63,9 @@ impl Reading {
             | "account.expected_deactivation_date_updated"
             | "account.upcoming_deactivation"
             | "account.account_numbers_updated"
-            | "account.upcoming_account_number_expiry" => Some(Self::AccountReference {
-                status: None,
-                must_read: true,
-            }),
+            | "account.upcoming_account_number_expiry" => {
+                Some(Self::AccountReference { status: None, must_read: true })
+            }
             "account.supported_payment_method_types_updated" => {
                 Some(Self::Ignored(Ignored::PaymentMethodTypes))
             }
@@ -96,16 +79,14 @@ impl Reading {
 
 /// `account.refreshed_<feature>`.
 fn is_refreshed(stem: &str) -> bool {
-    stem.strip_prefix("account.refreshed_")
-        .is_some_and(|feature| FEATURES.contains(&feature))
+    stem.strip_prefix("account.refreshed_").is_some_and(|feature| FEATURES.contains(&feature))
 }
 
 /// `account.<feature>_refresh_{succeeded,failed}`; these exist in the thin form only.
 fn is_refresh_outcome(stem: &str) -> bool {
     stem.strip_prefix("account.")
         .and_then(|rest| {
-            rest.strip_suffix("_refresh_succeeded")
-                .or_else(|| rest.strip_suffix("_refresh_failed"))
+            rest.strip_suffix("_refresh_succeeded").or_else(|| rest.strip_suffix("_refresh_failed"))
         })
         .is_some_and(|feature| FEATURES.contains(&feature))
 }

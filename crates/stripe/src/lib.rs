@@ -12,8 +12,9 @@
 //! about every optional part and strict about identity, scope and time.
 //!
 //! Start with [`signature`] and [`envelope`], which is all that the ingress uses; then
-//! [`mapping`] for what each event type means.
+//! [`mapping`] for what each event type means, and [`client`] for reads.
 
+pub mod client;
 pub mod envelope;
 mod event_type;
 pub mod mapping;

@@ -182,9 +182,5 @@ fn described(field: &Field<Text<'_>>) -> Option<Arc<str>> {
 
 /// A date Stripe announces; one outside of what date types hold counts as not carried.
 fn second(field: &Field<i64>) -> Option<Second> {
-    field
-        .value()
-        .copied()
-        .filter(|second| (0..=SECOND_MAX).contains(second))
-        .map(Second)
+    field.value().copied().filter(|second| (0..=SECOND_MAX).contains(second)).map(Second)
 }

@@ -114,10 +114,7 @@ impl Verifier {
             .filter(|secret| !secret.is_empty())
             .filter_map(|secret| Keyed::new_from_slice(secret).ok())
             .collect();
-        Self {
-            keyed,
-            tolerance_seconds: i64::from(tolerance_seconds),
-        }
+        Self { keyed, tolerance_seconds: i64::from(tolerance_seconds) }
     }
 
     /// Tells whether `header` signs exactly these bytes, at a time close to `now_unix_seconds`.
@@ -131,11 +128,7 @@ impl Verifier {
         now_unix_seconds: i64,
     ) -> Result<Verified, Rejection> {
         let header = Header::parse(header.ok_or(Rejection::Missing)?)?;
-        if !self
-            .keyed
-            .iter()
-            .any(|keyed| header.is_signed_by(keyed, body))
-        {
+        if !self.keyed.iter().any(|keyed| header.is_signed_by(keyed, body)) {
             return Err(Rejection::NoMatch);
         }
         let skew_seconds = header.signed_at.saturating_sub(now_unix_seconds);
@@ -147,10 +140,7 @@ impl Verifier {
                 return Err(Rejection::TooFarInFuture);
             }
         }
-        Ok(Verified {
-            signed_at_unix_seconds: header.signed_at,
-            skew_seconds,
-        })
+        Ok(Verified { signed_at_unix_seconds: header.signed_at, skew_seconds })
     }
 }
 
@@ -206,12 +196,7 @@ impl<'a> Header<'a> {
         if !has_v1 {
             return Err(Rejection::NoSignature);
         }
-        Ok(Self {
-            time,
-            signed_at,
-            candidates,
-            candidate_count,
-        })
+        Ok(Self { time, signed_at, candidates, candidate_count })
     }
 
     /// Whether any candidate is the digest that this key gives; compared in constant time.

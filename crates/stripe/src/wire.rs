@@ -11,10 +11,7 @@ pub(crate) use field::{Field, List, Map, Moment, Reference, Text, TextOr};
 /// Not `serde_json::from_str` into `T` itself: that would also take a list for the object's
 /// fields in their order of declaration.
 pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
-    serde_json::from_str::<Field<Map<T>>>(json)
-        .ok()?
-        .into_value()
-        .map(|Map(object)| object)
+    serde_json::from_str::<Field<Map<T>>>(json).ok()?.into_value().map(|Map(object)| object)
 }
 
 /// An event, or the wrapper around one; `O` is what becomes of `data.object`, `W` what `data`

@@ -55,10 +55,7 @@ fn a_snapshot_event_is_read() {
         }
     );
     assert_eq!(envelope.routing_key(), envelope.kind);
-    assert!(
-        matches!(envelope.id, Cow::Borrowed(_)),
-        "text without escapes is not copied"
-    );
+    assert!(matches!(envelope.id, Cow::Borrowed(_)), "text without escapes is not copied");
 }
 
 #[test]
@@ -67,10 +64,7 @@ fn a_thin_event_is_read_with_its_whole_second() {
     let envelope = Envelope::read(body.as_bytes()).expect("an envelope");
     assert!(envelope.thin && !envelope.livemode && envelope.is_financial_connections());
     assert_eq!(envelope.created, 1_793_577_600);
-    assert_eq!(
-        envelope.routing_key(),
-        "financial_connections.account.deactivated"
-    );
+    assert_eq!(envelope.routing_key(), "financial_connections.account.deactivated");
     assert_eq!(envelope.stripe_account.as_deref(), Some("acct_2"));
     assert_eq!(envelope.api_version, None);
 }
@@ -83,18 +77,9 @@ fn the_context_of_a_thin_event_names_the_innermost_account() {
             .map(|envelope| envelope.stripe_account.map(Cow::into_owned))
             .map_err(EnvelopeError::as_str)
     };
-    assert_eq!(
-        account(json!("org_x/acct_y")),
-        Ok(Some("acct_y".to_owned()))
-    );
-    assert_eq!(
-        account(json!("org_x/acct_y/acct_z")),
-        Ok(Some("acct_z".to_owned()))
-    );
-    assert_eq!(
-        account(json!("org_x/acct_y\u{8}")),
-        Err("account_not_acceptable")
-    );
+    assert_eq!(account(json!("org_x/acct_y")), Ok(Some("acct_y".to_owned())));
+    assert_eq!(account(json!("org_x/acct_y/acct_z")), Ok(Some("acct_z".to_owned())));
+    assert_eq!(account(json!("org_x/acct_y\u{8}")), Err("account_not_acceptable"));
     assert_eq!(account(json!("org_x")), Ok(None));
     assert_eq!(account(Value::Null), Ok(None));
     assert_eq!(account(json!(7)), Err("account_not_acceptable"));
@@ -110,10 +95,7 @@ fn event_bridge_wraps_either_form_and_its_account_is_amazons() {
         });
         let (wrapped, plain) = (wrapped.to_string(), event.to_string());
         let envelope = Envelope::read(wrapped.as_bytes()).expect("an envelope");
-        assert_eq!(
-            envelope,
-            Envelope::read(plain.as_bytes()).expect("an envelope")
-        );
+        assert_eq!(envelope, Envelope::read(plain.as_bytes()).expect("an envelope"));
         assert_eq!(envelope.stripe_account.as_deref(), account);
     }
     let own = json!({"account": "111122223333", "detail":
@@ -133,10 +115,7 @@ fn event_grid_wraps_either_form_as_a_cloud_event() {
         });
         let (wrapped, plain) = (wrapped.to_string(), event.to_string());
         let envelope = Envelope::read(wrapped.as_bytes()).expect("an envelope");
-        assert_eq!(
-            envelope,
-            Envelope::read(plain.as_bytes()).expect("an envelope")
-        );
+        assert_eq!(envelope, Envelope::read(plain.as_bytes()).expect("an envelope"));
     }
 }
 
@@ -185,50 +164,21 @@ fn every_refusal_has_its_name() {
         (with(snapshot(), "id", json!("evt_é")), "id_not_acceptable"),
         (with(snapshot(), "id", json!(long_id)), "id_not_acceptable"),
         (without(snapshot(), "type"), "missing_type"),
-        (
-            with(snapshot(), "type", json!("a b")),
-            "type_not_acceptable",
-        ),
-        (
-            with(snapshot(), "type", json!(long_type)),
-            "type_not_acceptable",
-        ),
+        (with(snapshot(), "type", json!("a b")), "type_not_acceptable"),
+        (with(snapshot(), "type", json!(long_type)), "type_not_acceptable"),
         (without(snapshot(), "created"), "missing_created"),
-        (
-            with(snapshot(), "created", json!("yesterday")),
-            "missing_created",
-        ),
+        (with(snapshot(), "created", json!("yesterday")), "missing_created"),
         (with(snapshot(), "created", json!(1.5)), "missing_created"),
         (with(snapshot(), "created", json!(-1)), "impossible_created"),
-        (
-            with(snapshot(), "created", json!(253_402_300_800_i64)),
-            "impossible_created",
-        ),
-        (
-            with(thin(), "created", json!("1969-12-31T23:59:59.999Z")),
-            "impossible_created",
-        ),
+        (with(snapshot(), "created", json!(253_402_300_800_i64)), "impossible_created"),
+        (with(thin(), "created", json!("1969-12-31T23:59:59.999Z")), "impossible_created"),
         (without(snapshot(), "livemode"), "missing_livemode"),
-        (
-            with(snapshot(), "livemode", json!("true")),
-            "missing_livemode",
-        ),
-        (
-            with(snapshot(), "account", json!("111122223333")),
-            "account_not_acceptable",
-        ),
-        (
-            with(snapshot(), "account", json!({"id": "acct_1"})),
-            "account_not_acceptable",
-        ),
+        (with(snapshot(), "livemode", json!("true")), "missing_livemode"),
+        (with(snapshot(), "account", json!("111122223333")), "account_not_acceptable"),
+        (with(snapshot(), "account", json!({"id": "acct_1"})), "account_not_acceptable"),
     ];
     for (body, expected) in table {
-        assert_eq!(
-            refusal(&body),
-            expected,
-            "{}",
-            String::from_utf8_lossy(&body)
-        );
+        assert_eq!(refusal(&body), expected, "{}", String::from_utf8_lossy(&body));
     }
     assert_eq!(EnvelopeError::ALL.len(), 9);
 }
@@ -245,31 +195,14 @@ fn what_is_optional_never_refuses() {
         without(snapshot(), "object"),
         without(snapshot(), "data"),
     ] {
-        assert_eq!(
-            refusal(&body),
-            "accepted",
-            "{}",
-            String::from_utf8_lossy(&body)
-        );
+        assert_eq!(refusal(&body), "accepted", "{}", String::from_utf8_lossy(&body));
     }
 }
 
 #[test]
 fn an_accepted_id_is_one_that_core_accepts() {
-    for id in [
-        "evt_1",
-        "",
-        "a b",
-        "é",
-        "\u{7f}",
-        &"x".repeat(120),
-        &"x".repeat(121),
-    ] {
+    for id in ["evt_1", "", "a b", "é", "\u{7f}", &"x".repeat(120), &"x".repeat(121)] {
         let body = with(snapshot(), "id", json!(id));
-        assert_eq!(
-            Envelope::read(&body).is_ok(),
-            InputId::new(id).is_acceptable(),
-            "{id:?}"
-        );
+        assert_eq!(Envelope::read(&body).is_ok(), InputId::new(id).is_acceptable(), "{id:?}");
     }
 }

@@ -35,11 +35,7 @@ fn details(details: &Details) -> String {
     match details {
         Details::Absent => "-".to_owned(),
         Details::Inactive(details) => {
-            format!(
-                "inactive({},{})",
-                or_dash(details.cause.as_ref()),
-                details.action.as_str()
-            )
+            format!("inactive({},{})", or_dash(details.cause.as_ref()), details.action.as_str())
         }
         Details::Active(None) => "active(none)".to_owned(),
         Details::Active(Some(forecast)) => format!(
@@ -52,10 +48,7 @@ fn details(details: &Details) -> String {
 }
 
 fn holder(holder: Option<&Holder>) -> String {
-    holder.map_or_else(
-        || "-".to_owned(),
-        |holder| format!("{}:{}", holder.kind, holder.id),
-    )
+    holder.map_or_else(|| "-".to_owned(), |holder| format!("{}:{}", holder.kind, holder.id))
 }
 
 fn numbers(observation: &AccountObservation) -> String {
@@ -65,14 +58,8 @@ fn numbers(observation: &AccountObservation) -> String {
     let entries: Vec<_> = numbers
         .iter()
         .map(|number| {
-            let kind = if number.tokenized {
-                "tokenized"
-            } else {
-                "real"
-            };
-            let expiry = number
-                .expected_expiry
-                .map_or("-".to_owned(), |at| at.0.to_string());
+            let kind = if number.tokenized { "tokenized" } else { "real" };
+            let expiry = number.expected_expiry.map_or("-".to_owned(), |at| at.0.to_string());
             format!("{kind}/{}/{expiry}", number.status)
         })
         .collect();
@@ -81,32 +68,20 @@ fn numbers(observation: &AccountObservation) -> String {
 
 fn account(observation: &AccountObservation, indent: &str) -> String {
     let description = &observation.description;
-    let permissions = description
-        .permissions
-        .as_ref()
-        .map_or("-".to_owned(), |p| p.join(" "));
-    let linked = description
-        .created
-        .map_or("-".to_owned(), |at| at.0.to_string());
+    let permissions = description.permissions.as_ref().map_or("-".to_owned(), |p| p.join(" "));
+    let linked = description.created.map_or("-".to_owned(), |at| at.0.to_string());
     let mut text = String::new();
     let mut line = |content: String| writeln!(text, "{indent}{content}").expect("a string");
     line(format!(
         "account {} {}{}",
         observation.account,
         observation.status.map_or("-", |status| status.as_str()),
-        if observation.must_read {
-            " must_read"
-        } else {
-            ""
-        }
+        if observation.must_read { " must_read" } else { "" }
     ));
     line(format!("  details {}", details(&observation.details)));
     line(format!(
         "  authorization {} numbers {}",
-        observation
-            .authorization
-            .as_ref()
-            .map_or("-", |id| id.as_str()),
+        observation.authorization.as_ref().map_or("-", |id| id.as_str()),
         numbers(observation)
     ));
     line(format!(
@@ -143,11 +118,8 @@ fn session(observation: &SessionObservation) -> String {
         RelinkOutcome::Failed(reason) => format!("failed {reason}"),
         RelinkOutcome::Cancelled => "cancelled".to_owned(),
     };
-    let accounts: String = observation
-        .accounts
-        .iter()
-        .map(|observation| account(observation, "  "))
-        .collect();
+    let accounts: String =
+        observation.accounts.iter().map(|observation| account(observation, "  ")).collect();
     format!(
         "session {} of {}: {outcome}\n{accounts}",
         observation.session, observation.authorization
@@ -174,10 +146,7 @@ fn summary(input: &Input) -> String {
         Happened::Ignored(reason) => format!("ignored {}\n", reason.as_str()),
         other => format!("unexpected {other:?}\n"),
     };
-    format!(
-        "{} {} at {} {}\n{happened}",
-        input.id, input.kind, input.at.0, input.scope
-    )
+    format!("{} {} at {} {}\n{happened}", input.id, input.kind, input.at.0, input.scope)
 }
 
 #[test]
@@ -212,9 +181,6 @@ fn the_envelope_and_the_mapping_agree_on_every_example() {
         assert_eq!(&*envelope.kind, &*input.kind);
         assert_eq!(envelope.created, input.at.0);
         assert_eq!(envelope.livemode, input.scope.livemode);
-        assert_eq!(
-            envelope.stripe_account.as_deref(),
-            input.scope.stripe_account.as_deref()
-        );
+        assert_eq!(envelope.stripe_account.as_deref(), input.scope.stripe_account.as_deref());
     }
 }

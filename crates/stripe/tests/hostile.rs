@@ -19,10 +19,7 @@ fn fixtures() -> Vec<Vec<u8>> {
         .map(|entry| entry.expect("an entry").path())
         .collect();
     paths.sort();
-    paths
-        .iter()
-        .map(|path| fs::read(path).expect("a fixture"))
-        .collect()
+    paths.iter().map(|path| fs::read(path).expect("a fixture")).collect()
 }
 
 /// Reads a body both ways; the two have to agree on whether there is an envelope.
@@ -82,12 +79,8 @@ fn replace(value: &mut Value, place: &mut usize, with: &Value) {
     }
     *place = place.wrapping_sub(1);
     match value {
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|each| replace(each, place, with)),
-        Value::Object(entries) => entries
-            .values_mut()
-            .for_each(|each| replace(each, place, with)),
+        Value::Array(elements) => elements.iter_mut().for_each(|each| replace(each, place, with)),
+        Value::Object(entries) => entries.values_mut().for_each(|each| replace(each, place, with)),
         _ => {}
     }
 }

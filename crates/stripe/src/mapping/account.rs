@@ -92,23 +92,20 @@ fn details(status: Option<Status>, field: &Field<Map<StatusDetails<'_>>>) -> Det
 fn inactive(details: &StatusDetails<'_>) -> Option<InactiveDetails> {
     let Map(detail) = details.inactive.value()?;
     let action = Action::from(described(&detail.action)?);
-    Some(InactiveDetails {
-        cause: described(&detail.cause),
-        action,
-    })
+    Some(InactiveDetails { cause: described(&detail.cause), action })
 }
 
 fn active(details: &StatusDetails<'_>) -> Details {
     match (&details.active, &details.inactive) {
-        (Field::Value(Map(detail)), _) => Details::Active(
-            second(&detail.expected_deactivation_date).map(|date| Forecast {
+        (Field::Value(Map(detail)), _) => {
+            Details::Active(second(&detail.expected_deactivation_date).map(|date| Forecast {
                 date,
                 action: Action::from(
                     described(&detail.action).unwrap_or_else(|| Arc::from(ACTION_UNSTATED)),
                 ),
                 cause: described(&detail.cause),
-            }),
-        ),
+            }))
+        }
         // A forecast that cannot be read must not erase one that could.
         (Field::Unreadable, _) => Details::Absent,
         // Only the other status is spoken of.
@@ -130,11 +127,7 @@ fn holder(field: &Field<Map<wire::AccountHolder<'_>>>) -> Option<Holder> {
         _ => customer().or_else(account),
     }?;
     let kind = kind.unwrap_or_else(|| {
-        Arc::from(if holder.account.value().is_some() {
-            "account"
-        } else {
-            "customer"
-        })
+        Arc::from(if holder.account.value().is_some() { "account" } else { "customer" })
     });
     Some(Holder { kind, id })
 }
@@ -171,10 +164,7 @@ fn numbers(field: &Field<List<Map<wire::AccountNumber<'_>>>>) -> Option<Vec<Acco
 
 fn permissions(field: &Field<List<Text<'_>>>) -> Option<Vec<Arc<str>>> {
     let List(words) = field.value()?;
-    let mut permissions: Vec<_> = words
-        .iter()
-        .filter_map(|Text(word)| storable(word))
-        .collect();
+    let mut permissions: Vec<_> = words.iter().filter_map(|Text(word)| storable(word)).collect();
     permissions.sort_unstable();
     Some(permissions)
 }

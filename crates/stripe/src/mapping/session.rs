@@ -17,10 +17,8 @@ pub(super) fn observation(
     stamp: Stamp,
 ) -> Result<Option<SessionObservation>, MappingError> {
     let session = id_of(&object.id, &object.object, SESSION)?;
-    let target: Option<AuthorizationId> = object
-        .relink_options
-        .value()
-        .and_then(|Map(options)| referred(&options.authorization));
+    let target: Option<AuthorizationId> =
+        object.relink_options.value().and_then(|Map(options)| referred(&options.authorization));
     let Some(authorization) = target else {
         return Ok(None);
     };
@@ -30,13 +28,7 @@ pub(super) fn observation(
         return Ok(None);
     };
     let accounts = accounts(object.accounts, stamp);
-    Ok(Some(SessionObservation {
-        session,
-        stamp,
-        authorization,
-        outcome,
-        accounts,
-    }))
+    Ok(Some(SessionObservation { session, stamp, authorization, outcome, accounts }))
 }
 
 /// How it ended; `None` while it has not.
@@ -63,18 +55,16 @@ fn outcome(
     let reason = result.and_then(|result| described(&result.failure_reason));
     match status {
         "cancelled" => Some(RelinkOutcome::Cancelled),
-        "succeeded" | "completed" | "failed" => Some(RelinkOutcome::Failed(
-            reason.unwrap_or_else(|| Arc::from(REASON_OTHER)),
-        )),
+        "succeeded" | "completed" | "failed" => {
+            Some(RelinkOutcome::Failed(reason.unwrap_or_else(|| Arc::from(REASON_OTHER))))
+        }
         _ => reason.map(RelinkOutcome::Failed),
     }
 }
 
 /// The accounts the session returned; an entry that is no account is left out.
 fn accounts(field: Field<Map<Accounts<'_>>>, stamp: Stamp) -> Vec<AccountObservation> {
-    let Some(List(entries)) = field
-        .into_value()
-        .and_then(|Map(list)| list.data.into_value())
+    let Some(List(entries)) = field.into_value().and_then(|Map(list)| list.data.into_value())
     else {
         return Vec::new();
     };

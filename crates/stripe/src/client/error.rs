@@ -1,0 +1,145 @@
+//! Why a read failed: a closed list that feeds log, metric and the retry ladder.
+
+/// What Stripe said beside the refusal; neither holds anything of the request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Trace {
+    /// The error's `code` (`resource_missing`, `lock_timeout`, …).
+    pub code: Option<String>,
+    /// The `Request-Id` header, by which Stripe's log and support find the request.
+    pub request_id: Option<String>,
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Malformed {
+    /// The id cannot be Stripe's, so nothing was sent.
+    Id,
+    /// There is no readable `Date` header, so the answer cannot be placed in time.
+    Date,
+    /// The body is not JSON.
+    Body,
+    /// The body is longer than any answer of this kind.
+    TooLarge,
+    /// The object is not the one that was asked for.
+    Object,
+    /// The page is not a page of a list.
+    Page,
+}
+
+impl Malformed {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Date => "date",
+            Self::Body => "body",
+            Self::TooLarge => "too_large",
+            Self::Object => "object",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// Why a read failed, after the retries that were worth making.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Stripe knows no such object (404, code `resource_missing`).
+    #[error("no such object")]
+    NotFound(Trace),
+    /// The key is not accepted (401).
+    #[error("the API key is not accepted")]
+    Unauthorized(Trace),
+    /// The key may not do this (403), or the endpoint does not exist for this version or account
+    /// (404 without `resource_missing`): the preview is missing.
+    #[error("not permitted, or the preview is missing")]
+    Permission(Trace),
+    /// The key is of the other mode than the object, so nothing was sent: Stripe would answer
+    /// that there is no such object.
+    #[error("the API key is of the other mode")]
+    OtherMode,
+    /// Too many requests (429).
+    #[error("rate limited")]
+    RateLimited {
+        /// `Stripe-Rate-Limited-Reason`; `None` with code `lock_timeout` is object contention.
+        reason: Option<String>,
+        /// What Stripe said.
+        trace: Trace,
+    },
+    /// Stripe refused the request for another reason (other 3xx and 4xx).
+    #[error("refused with status {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What Stripe said.
+        trace: Trace,
+    },
+    /// Stripe could not do it (409, 5xx), also on the last retry.
+    #[error("failed with status {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// What Stripe said.
+        trace: Trace,
+    },
+    /// No answer in time, also on the last retry.
+    #[error("timed out")]
+    Timeout,
+    /// No connection, or it broke, also on the last retry.
+    #[error("connection failed")]
+    Connection,
+    /// The answer is not what it has to be.
+    #[error("malformed answer: {}", what.as_str())]
+    Malformed {
+        /// What is wrong with it.
+        what: Malformed,
+        /// What Stripe said.
+        trace: Trace,
+    },
+}
+
+impl ReadError {
+    /// Whether the same read may succeed later without anyone changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Server { .. } | Self::Timeout | Self::Connection => {
+                true
+            }
+            Self::NotFound(_)
+            | Self::Unauthorized(_)
+            | Self::Permission(_)
+            | Self::OtherMode
+            | Self::Refused { .. }
+            | Self::Malformed { .. } => false,
+        }
+    }
+
+    /// The reason's name in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Permission(_) => "permission",
+            Self::OtherMode => "other_mode",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused { .. } => "refused",
+            Self::Server { .. } => "server",
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Malformed { .. } => "malformed",
+        }
+    }
+
+    /// What Stripe said, where it said anything.
+    pub fn trace(&self) -> Option<&Trace> {
+        match self {
+            Self::NotFound(trace)
+            | Self::Unauthorized(trace)
+            | Self::Permission(trace)
+            | Self::RateLimited { trace, .. }
+            | Self::Refused { trace, .. }
+            | Self::Server { trace, .. }
+            | Self::Malformed { trace, .. } => Some(trace),
+            Self::OtherMode | Self::Timeout | Self::Connection => None,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The client against a server that answers from a script and remembers what it was asked.
+
+mod config;
+mod listings;
+mod reads;
+mod server;
