@@ -19,11 +19,7 @@ impl Clock {
     /// Starts at a time, or at the wall clock; `scale` 0 stands still.
     pub(crate) fn start(start_unix_s: Option<i64>, scale: f64) -> Clock {
         let anchor_ms = start_unix_s.map_or_else(wall_unix_ms, |s| s.saturating_mul(1000));
-        Clock {
-            anchor: Instant::now(),
-            anchor_ms,
-            scale,
-        }
+        Clock { anchor: Instant::now(), anchor_ms, scale }
     }
 
     /// The simulated time in milliseconds since 1970.
@@ -43,11 +39,7 @@ impl Clock {
 
     /// Moves the clock; it may go back.
     pub(crate) fn set(&mut self, unix_ms: i64) {
-        *self = Clock {
-            anchor: Instant::now(),
-            anchor_ms: unix_ms,
-            scale: self.scale,
-        };
+        *self = Clock { anchor: Instant::now(), anchor_ms: unix_ms, scale: self.scale };
     }
 
     /// Changes the pace from now on.
@@ -59,9 +51,7 @@ impl Clock {
 
 /// A time as HTTP writes it in `Date`.
 pub(crate) fn http_date(unix_s: i64) -> String {
-    timestamp(unix_s.saturating_mul(1000))
-        .strftime("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    timestamp(unix_s.saturating_mul(1000)).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// A time as thin events write it: ISO 8601 in UTC with milliseconds.

@@ -135,18 +135,8 @@ pub struct DeliveryChange {
 impl DeliveryChange {
     /// Applies the change as a whole, or refuses it as a whole.
     pub(crate) fn apply(self, config: &mut SimConfig) -> Result<(), SimError> {
-        let chances = [
-            self.duplicate,
-            self.twin,
-            self.reorder,
-            self.lose,
-            self.unmade,
-        ];
-        if chances
-            .iter()
-            .flatten()
-            .any(|chance| !(0.0..=1.0).contains(chance))
-        {
+        let chances = [self.duplicate, self.twin, self.reorder, self.lose, self.unmade];
+        if chances.iter().flatten().any(|chance| !(0.0..=1.0).contains(chance)) {
             return Err(SimError::Invalid("a chance is between 0 and 1".into()));
         }
         if self.concurrency == Some(0) {
@@ -163,14 +153,8 @@ impl DeliveryChange {
         set(&mut delivery.reorder, self.reorder);
         set(&mut delivery.lose, self.lose);
         set(&mut delivery.unmade, self.unmade);
-        set(
-            &mut delivery.max_delay,
-            self.max_delay_ms.map(Duration::from_millis),
-        );
-        set(
-            &mut delivery.retry_first,
-            self.retry_first_ms.map(Duration::from_millis),
-        );
+        set(&mut delivery.max_delay, self.max_delay_ms.map(Duration::from_millis));
+        set(&mut delivery.retry_first, self.retry_first_ms.map(Duration::from_millis));
         set(&mut delivery.retries, self.retries);
         set(&mut delivery.concurrency, self.concurrency);
         set(&mut delivery.thin, self.thin);

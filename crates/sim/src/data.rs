@@ -22,11 +22,7 @@ impl State {
         let ownership_id = self.random.id("fcaowns");
         let minor_units = self.random.below(1_000_000);
         let account = self.account_mut(id)?;
-        let refresh = Some(Refresh {
-            status,
-            attempted_unix_s,
-            id: refresh_id,
-        });
+        let refresh = Some(Refresh { status, attempted_unix_s, id: refresh_id });
         let succeeded = status == RefreshStatus::Succeeded;
         let kind = match feature {
             Feature::Balance => {
@@ -92,11 +88,7 @@ impl State {
         let warned_from = self.clock.unix_s().saturating_add(NUMBER_WARNING_S);
         let account = self.account_mut(id)?;
         let methods_before = account.payment_methods();
-        account.number = AccountNumber {
-            tokenized: true,
-            status,
-            expires_unix_s,
-        };
+        account.number = AccountNumber { tokenized: true, status, expires_unix_s };
         let methods_changed = account.payment_methods() != methods_before;
         let expires_soon = status == NumberStatus::Transactable
             && expires_unix_s.is_some_and(|expires| expires <= warned_from);

@@ -87,10 +87,7 @@ async fn send(sim: &Sim, client: &reqwest::Client, outgoing: Outgoing) {
             .post(url)
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .header(USER_AGENT, "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
-            .header(
-                "Stripe-Signature",
-                signature_header(&secrets, signed_at, &outgoing.body),
-            )
+            .header("Stripe-Signature", signature_header(&secrets, signed_at, &outgoing.body))
             .body(outgoing.body.clone())
     };
     let answer = match request.send().await {
@@ -99,18 +96,12 @@ async fn send(sim: &Sim, client: &reqwest::Client, outgoing: Outgoing) {
     };
     let mut state = sim.lock();
     let delivered = answer.as_ref().is_ok_and(|status| status.is_success());
-    state
-        .outbox
-        .record(&outgoing, answer.map(|status| status.as_u16()));
+    state.outbox.record(&outgoing, answer.map(|status| status.as_u16()));
     if delivered {
         state.mark_delivered(&outgoing.event);
         return;
     }
-    tracing::debug!(
-        event.id = outgoing.id,
-        attempt = outgoing.attempt,
-        "webhook not accepted"
-    );
+    tracing::debug!(event.id = outgoing.id, attempt = outgoing.attempt, "webhook not accepted");
     if outgoing.retries_left > 0 {
         let first = state.config.delivery.retry_first;
         let doubled = 1_u32.checked_shl(outgoing.attempt - 1).unwrap_or(u32::MAX);

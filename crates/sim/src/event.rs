@@ -70,10 +70,7 @@ impl EventType {
 
     /// Whether only preview destinations get it.
     pub fn is_preview_only(self) -> bool {
-        matches!(
-            self,
-            Self::SessionUpdated | Self::AccountRefreshedInferredBalances
-        )
+        matches!(self, Self::SessionUpdated | Self::AccountRefreshedInferredBalances)
     }
 
     /// Whether Stripe has a thin form of it: account events only, and not the preview-only one.

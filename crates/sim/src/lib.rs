@@ -12,8 +12,9 @@
 //! signs with its own few lines, so that signer and verifier check each other.
 //!
 //! Start reading at [`Verb`] (everything that can happen), then [`Sim`] (the handle), then
-//! `lifecycle.rs` and `relink.rs` (what each verb does and emits). `delivery.rs` sends,
-//! `api/stripe.rs` answers as Stripe, `api/control.rs` is the control API, and [`Traffic`] makes
+//! `link.rs`, `lifecycle.rs` and `relink.rs` (what each verb does and emits). `delivery.rs` sends,
+//! `api/stripe.rs` answers as Stripe, `api/control.rs` is the control API, `api/stripe.js` stands
+//! in for Stripe.js, and [`Traffic`] makes
 //! realistic event bodies for load without any HTTP.
 
 mod api;
@@ -24,12 +25,14 @@ mod delivery;
 mod error;
 mod event;
 mod lifecycle;
+mod link;
 mod model;
 mod outbox;
 mod random;
 mod relink;
 mod render;
 mod session;
+mod shortcuts;
 mod signature;
 mod sim;
 mod state;

@@ -2,18 +2,9 @@
 
 use crate::error::SimError;
 use crate::event::EventType;
-use crate::model::{
-    Account, AccountNumber, Action, Authorization, Cause, Forecast, Holder, Inactive, Institution,
-    NumberStatus, Refreshes, Status,
-};
+use crate::model::{Action, Cause, Forecast, Inactive, NumberStatus, Status};
 use crate::state::{State, Subject};
-use crate::verb::{Change, Link, LinkAccount, Target, Verb};
-
-/// The bank of a link that names none.
-const DEFAULT_INSTITUTION: &str = "Harbor Federal Bank";
-
-/// The permissions of a link that names none: what most products ask for.
-const DEFAULT_PERMISSIONS: [&str; 3] = ["balances", "payment_method", "transactions"];
+use crate::verb::{Change, Target, Verb};
 
 impl State {
     /// The verbs about the life of a link; the others are in `relink.rs` and `data.rs`.
@@ -22,19 +13,15 @@ impl State {
         match verb {
             Verb::Institution { name } => {
                 let institution = Some(self.add_institution(&name).id);
-                Ok(Change {
-                    institution,
-                    ..Change::default()
-                })
+                Ok(Change { institution, ..Change::default() })
             }
             Verb::Link(link) => self.link(link),
-            Verb::Expire { authorization } => {
-                let target = Target::Authorization(authorization);
-                self.deactivate(target, Cause::AccessExpired, RelinkRequired)
+            Verb::Expire { authorization: id } => {
+                self.deactivate(Target::Authorization(id), Cause::AccessExpired, RelinkRequired)
             }
-            Verb::Break { authorization } => {
-                let target = Target::Authorization(authorization);
-                self.deactivate(target, Cause::InstitutionRequirement, RelinkRequired)
+            Verb::Break { authorization: id } => {
+                let cause = Cause::InstitutionRequirement;
+                self.deactivate(Target::Authorization(id), cause, RelinkRequired)
             }
             Verb::Deny(target) => self.deactivate(target, Cause::AccessDenied, RelinkRequired),
             Verb::Revoke { authorization } => self.revoke(authorization),
@@ -44,24 +31,12 @@ impl State {
             Verb::Unavailable { account } => {
                 self.deactivate(Target::Account(account), Cause::AccountUnavailable, Nothing)
             }
-            Verb::Deactivate {
-                target,
-                cause,
-                action,
-            } => self.deactivate(target, cause, action),
+            Verb::Deactivate { target, cause, action } => self.deactivate(target, cause, action),
             Verb::Disconnect { account } => self.disconnect(&account),
             Verb::Reactivate(target) => self.reactivate(target),
-            Verb::Warn {
-                authorization,
-                expected_deactivation_date: date_unix_s,
-                cause,
-            } => {
+            Verb::Warn { authorization, expected_deactivation_date: date_unix_s, cause } => {
                 let cause = cause.unwrap_or(Cause::AccessExpired);
-                let forecast = Forecast {
-                    date_unix_s,
-                    cause,
-                    action: RelinkRequired,
-                };
+                let forecast = Forecast { date_unix_s, cause, action: RelinkRequired };
                 self.forecast(
                     &authorization,
                     Some(forecast),
@@ -69,12 +44,7 @@ impl State {
                     EventType::AuthorizationUpcomingDeactivation,
                 )
             }
-            Verb::MoveDate {
-                authorization,
-                expected_deactivation_date,
-                action,
-                cause,
-            } => {
+            Verb::MoveDate { authorization, expected_deactivation_date, action, cause } => {
                 let forecast = expected_deactivation_date.map(|date_unix_s| Forecast {
                     date_unix_s,
                     cause: cause.unwrap_or(Cause::AccessExpired),
@@ -87,137 +57,19 @@ impl State {
                     EventType::AuthorizationExpectedDeactivationDateUpdated,
                 )
             }
-            verb => Err(SimError::Invalid(format!(
-                "{verb:?} is not about the life of a link"
-            ))),
+            verb => Err(SimError::Invalid(format!("{verb:?} is not about the life of a link"))),
         }
-    }
-
-    fn add_institution(&mut self, name: &str) -> Institution {
-        let institution = Institution {
-            id: self.random.id("fcinst"),
-            name: name.into(),
-        };
-        self.institutions
-            .insert(institution.id.clone(), institution.clone());
-        institution
-    }
-
-    /// By id, by name, or a new one of that name.
-    fn institution(&mut self, id_or_name: &str) -> Result<Institution, SimError> {
-        let known = |i: &&Institution| i.id == id_or_name || i.name == id_or_name;
-        match self.institutions.values().find(known).cloned() {
-            Some(institution) => Ok(institution),
-            None if id_or_name.starts_with("fcinst_") => {
-                Err(SimError::NoInstitution(id_or_name.into()))
-            }
-            None => Ok(self.add_institution(id_or_name)),
-        }
-    }
-
-    fn link(&mut self, link: Link) -> Result<Change, SimError> {
-        let name = link.institution.as_deref().unwrap_or(DEFAULT_INSTITUTION);
-        let institution = self.institution(name)?;
-        let holder = Holder::of(&link.holder.unwrap_or_else(|| self.random.id("cus")));
-        let stripe_account = link
-            .stripe_account
-            .or_else(|| self.config.stripe_account.clone());
-        let authorization = self.add_authorization(Authorization {
-            id: String::new(),
-            stripe_account,
-            holder,
-            institution,
-            accounts: Vec::new(),
-            status: Status::Active,
-            inactive: None,
-            forecast: None,
-        });
-        let permissions = match link.permissions.is_empty() {
-            true => DEFAULT_PERMISSIONS.map(String::from).to_vec(),
-            false => link.permissions,
-        };
-        let accounts = match link.accounts.is_empty() {
-            true => vec![LinkAccount::new("4821", "checking", "Everyday Checking")],
-            false => link.accounts,
-        };
-        let mut change = Change {
-            authorization: Some(authorization.clone()),
-            ..Change::default()
-        };
-        for account in accounts {
-            let id = self.add_account(&authorization, account, permissions.clone())?;
-            change.accounts.push(id);
-        }
-        for id in change.accounts.clone() {
-            self.emit(
-                EventType::AccountCreated,
-                Subject::Account(&id),
-                &mut change,
-            );
-        }
-        Ok(change)
-    }
-
-    /// Keeps an authorization under a new id.
-    pub(crate) fn add_authorization(&mut self, mut authorization: Authorization) -> String {
-        authorization.id = self.random.id("fcauth");
-        let id = authorization.id.clone();
-        self.authorizations.insert(id.clone(), authorization);
-        id
-    }
-
-    /// Keeps a new active account under an authorization, without an event.
-    pub(crate) fn add_account(
-        &mut self,
-        authorization: &str,
-        account: LinkAccount,
-        permissions: Vec<String>,
-    ) -> Result<String, SimError> {
-        let id = self.random.id("fca");
-        let of = self.authorization_mut(authorization)?;
-        of.accounts.push(id.clone());
-        let of = of.clone();
-        self.next_sequence += 1;
-        let display_name = account
-            .display_name
-            .unwrap_or_else(|| account.subcategory.replace('_', " "));
-        let account = Account {
-            id: id.clone(),
-            sequence: self.next_sequence,
-            created_unix_s: self.clock.unix_s(),
-            stripe_account: of.stripe_account,
-            holder: of.holder,
-            authorization: of.id,
-            institution: of.institution,
-            last4: account.last4,
-            display_name,
-            subcategory: account.subcategory,
-            permissions,
-            status: Status::Active,
-            inactive: None,
-            forecast: None,
-            number: AccountNumber {
-                tokenized: false,
-                status: NumberStatus::Transactable,
-                expires_unix_s: None,
-            },
-            balance: None,
-            ownership: None,
-            refreshes: Refreshes::default(),
-        };
-        self.accounts.insert(id.clone(), account);
-        Ok(id)
     }
 
     /// The accounts a target means, and the authorization if it means one as a whole.
     fn resolve(&self, target: Target) -> Result<(Vec<String>, Option<String>), SimError> {
         match target {
-            Target::Account(id) => self
-                .account(&id)
-                .map(|account| (vec![account.id.clone()], None)),
-            Target::Authorization(id) => self
-                .authorization(&id)
-                .map(|of| (self.members(&of.id), Some(of.id.clone()))),
+            Target::Account(id) => {
+                self.account(&id).map(|account| (vec![account.id.clone()], None))
+            }
+            Target::Authorization(id) => {
+                self.authorization(&id).map(|of| (self.members(&of.id), Some(of.id.clone())))
+            }
         }
     }
 
@@ -240,10 +92,7 @@ impl State {
             of.forecast = None;
         }
         let whole = authorization.is_some();
-        let mut change = Change {
-            authorization,
-            ..Change::default()
-        };
+        let mut change = Change { authorization, ..Change::default() };
         for id in accounts {
             let account = self.account_mut(&id)?;
             let was = account.status;
@@ -253,19 +102,12 @@ impl State {
             }
             account.status = Status::Inactive;
             account.forecast = None;
-            account.inactive = Some(Inactive {
-                cause: cause.clone(),
-                action: action.clone(),
-            });
+            account.inactive = Some(Inactive { cause: cause.clone(), action: action.clone() });
             change.accounts.push(id.clone());
             // The event tells of a status that changed; other details of an account that is
             // inactive already change silently.
             if was == Status::Active {
-                self.emit(
-                    EventType::AccountDeactivated,
-                    Subject::Account(&id),
-                    &mut change,
-                );
+                self.emit(EventType::AccountDeactivated, Subject::Account(&id), &mut change);
             }
         }
         Ok(change)
@@ -296,16 +138,9 @@ impl State {
         account.status = Status::Disconnected;
         account.inactive = None;
         account.forecast = None;
-        self.emit(
-            EventType::AccountDisconnected,
-            Subject::Account(id),
-            &mut change,
-        );
-        let gone = |a: &String| {
-            self.accounts
-                .get(a)
-                .is_none_or(|a| a.status == Status::Disconnected)
-        };
+        self.emit(EventType::AccountDisconnected, Subject::Account(id), &mut change);
+        let gone =
+            |a: &String| self.accounts.get(a).is_none_or(|a| a.status == Status::Disconnected);
         if self.members(&authorization).iter().all(gone) {
             let of = self.authorization_mut(&authorization)?;
             of.status = Status::Disconnected;
@@ -325,11 +160,7 @@ impl State {
         let mut change = Change::default();
         for id in accounts {
             if self.heal(&id)? {
-                self.emit(
-                    EventType::AccountReactivated,
-                    Subject::Account(&id),
-                    &mut change,
-                );
+                self.emit(EventType::AccountReactivated, Subject::Account(&id), &mut change);
                 change.authorization = Some(self.account(&id)?.authorization.clone());
                 change.accounts.push(id);
             }
@@ -367,10 +198,7 @@ impl State {
             return Err(SimError::Invalid(format!("{authorization} is not active")));
         }
         of.forecast = forecast.clone();
-        let mut change = Change {
-            authorization: Some(authorization.into()),
-            ..Change::default()
-        };
+        let mut change = Change { authorization: Some(authorization.into()), ..Change::default() };
         for id in self.members(authorization) {
             let account = self.account_mut(&id)?;
             if account.status == Status::Active {
@@ -379,11 +207,7 @@ impl State {
                 change.accounts.push(id);
             }
         }
-        self.emit(
-            of_authorization,
-            Subject::Authorization(authorization),
-            &mut change,
-        );
+        self.emit(of_authorization, Subject::Authorization(authorization), &mut change);
         Ok(change)
     }
 }

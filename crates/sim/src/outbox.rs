@@ -74,11 +74,7 @@ struct Entry {
 impl Outbox {
     pub(crate) fn push(&mut self, outgoing: Outgoing, due: Instant) {
         self.queued += 1;
-        self.due.push(Reverse(Entry {
-            due,
-            order: self.queued,
-            outgoing,
-        }));
+        self.due.push(Reverse(Entry { due, order: self.queued, outgoing }));
     }
 
     /// Takes the next delivery if it is due and fewer than `concurrency` are under way.

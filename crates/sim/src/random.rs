@@ -19,16 +19,18 @@ impl Random {
     pub(crate) fn new(seed: u64) -> Random {
         let mut root = StdRng::seed_from_u64(seed);
         let mut stream = || StdRng::seed_from_u64(root.random());
-        Random {
-            ids: stream(),
-            travel: stream(),
-            requests: stream(),
-        }
+        Random { ids: stream(), travel: stream(), requests: stream() }
     }
 
     /// A new id of an object or event, as long as Stripe's.
     pub(crate) fn id(&mut self, prefix: &str) -> String {
         format!("{prefix}_1{}", text(&mut self.ids, 23))
+    }
+
+    /// A new id of something that exists only because of how deliveries are set: a twin event or
+    /// a thin notification.
+    pub(crate) fn travel_id(&mut self, prefix: &str) -> String {
+        format!("{prefix}_1{}", text(&mut self.travel, 23))
     }
 
     /// A new `Request-Id`.
@@ -48,16 +50,10 @@ impl Random {
 
     /// A whole number below `limit`, from the stream that ids come from; 0 for a limit of 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        if limit == 0 {
-            0
-        } else {
-            self.ids.random_range(0..limit)
-        }
+        if limit == 0 { 0 } else { self.ids.random_range(0..limit) }
     }
 }
 
 fn text(random: &mut StdRng, length: usize) -> String {
-    (0..length)
-        .map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())]))
-        .collect()
+    (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
 }

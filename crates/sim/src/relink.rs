@@ -14,15 +14,10 @@ impl State {
         {
             // A session that names an account repairs that account only.
             let session = self.sessions.get(id);
-            relink.accounts = session
-                .and_then(|s| s.relink_account.clone())
-                .map(|id| vec![id]);
+            relink.accounts = session.and_then(|s| s.relink_account.clone()).map(|id| vec![id]);
         }
         let selected = self.selected(&old, relink.accounts.as_deref())?;
-        let mut change = Change {
-            authorization: Some(old.clone()),
-            ..Change::default()
-        };
+        let mut change = Change { authorization: Some(old.clone()), ..Change::default() };
         if relink.outcome == Outcome::Succeeded {
             let now = match relink.new_authorization {
                 true => self.succeed_authorization(&old)?,
@@ -76,22 +71,16 @@ impl State {
     ) -> Result<Vec<String>, SimError> {
         let Some(named) = named else {
             let takes_part = |id: &String| {
-                self.accounts
-                    .get(id)
-                    .is_some_and(|account| match account.status {
-                        Status::Active => true,
-                        Status::Inactive => account
-                            .inactive
-                            .as_ref()
-                            .is_none_or(|inactive| inactive.action != Action::None),
-                        Status::Disconnected => false,
-                    })
+                self.accounts.get(id).is_some_and(|account| match account.status {
+                    Status::Active => true,
+                    Status::Inactive => account
+                        .inactive
+                        .as_ref()
+                        .is_none_or(|inactive| inactive.action != Action::None),
+                    Status::Disconnected => false,
+                })
             };
-            return Ok(self
-                .members(authorization)
-                .into_iter()
-                .filter(takes_part)
-                .collect());
+            return Ok(self.members(authorization).into_iter().filter(takes_part).collect());
         };
         for id in named {
             let account = self.account(id)?;
@@ -132,9 +121,7 @@ impl State {
                 display_name: Some(old.display_name.clone()),
             };
             let permissions = old.permissions.clone();
-            change
-                .accounts
-                .push(self.add_account(authorization, same, permissions)?);
+            change.accounts.push(self.add_account(authorization, same, permissions)?);
         }
         for id in change.accounts.clone() {
             self.emit(EventType::AccountCreated, Subject::Account(&id), change);
@@ -146,12 +133,8 @@ impl State {
         let account = self.account_mut(id)?;
         let from = std::mem::replace(&mut account.authorization, authorization.into());
         if from != authorization {
-            self.authorization_mut(&from)?
-                .accounts
-                .retain(|member| member != id);
-            self.authorization_mut(authorization)?
-                .accounts
-                .push(id.into());
+            self.authorization_mut(&from)?.accounts.retain(|member| member != id);
+            self.authorization_mut(authorization)?.accounts.push(id.into());
         }
         Ok(())
     }

@@ -48,12 +48,7 @@ pub(crate) fn account(account: &Account, shape: Shape, livemode: bool) -> Value 
 
 pub(crate) fn authorization(of: &Authorization, shape: Shape, livemode: bool) -> Value {
     let mut details = Map::new();
-    if let Some(Forecast {
-        date_unix_s,
-        action,
-        ..
-    }) = &of.forecast
-    {
+    if let Some(Forecast { date_unix_s, action, .. }) = &of.forecast {
         let active = json!({ "action": action, "expected_deactivation_date": date_unix_s });
         details.insert("active".into(), active);
     } else if let Some(action) = &of.inactive {
@@ -125,12 +120,7 @@ pub(crate) fn session(of: &Session, accounts: Vec<Value>, shape: Shape, livemode
         "cancelled" => json!({ "cancelled": { "reason": "other" } }),
         _ => json!({}),
     };
-    object["ui_mode"] = if of.hosted.is_some() {
-        "hosted"
-    } else {
-        "modal"
-    }
-    .into();
+    object["ui_mode"] = if of.hosted.is_some() { "hosted" } else { "modal" }.into();
     object["hosted"] = match &of.hosted {
         Some(method) => json!({ "delivery_method": method, "return_url": of.return_url }),
         None => Value::Null,
@@ -163,15 +153,7 @@ fn holder(holder: &Holder) -> Value {
 /// At most one of `active` and `inactive`; `{}` when nothing is known. GA has no `inactive`.
 fn account_details(account: &Account, preview: bool) -> Value {
     match (account.status, &account.forecast, &account.inactive) {
-        (
-            Status::Active,
-            Some(Forecast {
-                date_unix_s,
-                cause,
-                action,
-            }),
-            _,
-        ) => json!({ "active": {
+        (Status::Active, Some(Forecast { date_unix_s, cause, action }), _) => json!({ "active": {
             "action": action,
             "cause": cause,
             "expected_deactivation_date": date_unix_s,
@@ -182,11 +164,7 @@ fn account_details(account: &Account, preview: bool) -> Value {
 }
 
 fn numbers(account: &Account) -> Value {
-    let kind = if account.number.tokenized {
-        "tokenized_account_number"
-    } else {
-        "account_number"
-    };
+    let kind = if account.number.tokenized { "tokenized_account_number" } else { "account_number" };
     json!([{
         "expected_expiry_date": account.number.expires_unix_s,
         "identifier_type": kind,

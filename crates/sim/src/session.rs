@@ -44,13 +44,8 @@ impl State {
 
     pub(crate) fn render_session(&self, session: &Session, shape: Shape) -> Value {
         let livemode = self.config.livemode;
-        let accounts = session
-            .accounts
-            .iter()
-            .filter_map(|id| self.accounts.get(id));
-        let accounts = accounts
-            .map(|account| render::account(account, shape, livemode))
-            .collect();
+        let accounts = session.accounts.iter().filter_map(|id| self.accounts.get(id));
+        let accounts = accounts.map(|account| render::account(account, shape, livemode)).collect();
         render::session(session, accounts, shape, livemode)
     }
 
@@ -66,19 +61,14 @@ impl State {
             Some(id) => id.to_owned(),
             None => self.session_of(old_authorization)?,
         };
-        let session = self
-            .sessions
-            .get_mut(&id)
-            .ok_or_else(|| SimError::NoSession(id.clone()))?;
+        let session = self.sessions.get_mut(&id).ok_or_else(|| SimError::NoSession(id.clone()))?;
         let result = SessionResult {
             account: session.relink_account.clone(),
             authorization: change.authorization.clone(),
             failure_reason: None,
         };
-        let failed = |reason| SessionResult {
-            failure_reason: Some(reason),
-            ..SessionResult::default()
-        };
+        let failed =
+            |reason| SessionResult { failure_reason: Some(reason), ..SessionResult::default() };
         let (status, result) = match outcome {
             Outcome::Succeeded => ("succeeded", Some(result)),
             // That the session succeeds while its relink fails is what the documentation leaves
@@ -102,13 +92,8 @@ impl State {
         let of = self.authorization(authorization)?;
         let (stripe_account, holder) = (of.stripe_account.clone(), of.holder.clone());
         // After a move the old authorization has no accounts left; any of the holder's tells.
-        let account = self
-            .accounts
-            .values()
-            .find(|account| account.holder == of.holder);
-        let permissions = account
-            .map(|account| account.permissions.clone())
-            .unwrap_or_default();
+        let account = self.accounts.values().find(|account| account.holder == of.holder);
+        let permissions = account.map(|account| account.permissions.clone()).unwrap_or_default();
         Ok(self.add_session(NewSession {
             stripe_account,
             holder: Some(holder),

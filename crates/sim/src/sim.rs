@@ -12,10 +12,9 @@ use tokio::sync::Notify;
 
 use crate::config::{DeliveryChange, SimConfig};
 use crate::error::SimError;
-use crate::model::{Cause, NumberStatus, RefreshStatus};
 use crate::outbox::Attempt;
 use crate::state::State;
-use crate::verb::{Change, Feature, Link, Relink, Target, Verb};
+use crate::verb::{Change, Verb};
 use crate::version::Shape;
 use crate::{api, delivery, render};
 
@@ -73,17 +72,12 @@ impl Sim {
     /// [`Sim::serve`] or [`Sim::deliver`] runs.
     pub fn new(config: SimConfig) -> Sim {
         let state = Mutex::new(State::new(config));
-        let shared = Shared {
-            state,
-            outbox: Notify::new(),
-            flushed: Notify::new(),
-        };
-        Sim {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { state, outbox: Notify::new(), flushed: Notify::new() };
+        Sim { shared: Arc::new(shared) }
     }
 
-    /// The Stripe API under `/v1` and the control API under `/control`.
+    /// The Stripe API under `/v1`, the control API under `/control`, and a stand-in for Stripe.js
+    /// at `/v3/`.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
@@ -115,111 +109,6 @@ impl Sim {
         change
     }
 
-    /// [`Verb::Link`].
-    pub fn link(&self, link: Link) -> Result<Change, SimError> {
-        self.apply(Verb::Link(link))
-    }
-
-    /// [`Verb::Expire`].
-    pub fn expire(&self, authorization: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Expire {
-            authorization: authorization.into(),
-        })
-    }
-
-    /// [`Verb::Break`].
-    pub fn break_link(&self, authorization: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Break {
-            authorization: authorization.into(),
-        })
-    }
-
-    /// [`Verb::Deny`], of an account or a whole authorization by its id.
-    pub fn deny(&self, id: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Deny(Target::from(id)))
-    }
-
-    /// [`Verb::Revoke`].
-    pub fn revoke(&self, authorization: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Revoke {
-            authorization: authorization.into(),
-        })
-    }
-
-    /// [`Verb::Close`].
-    pub fn close(&self, account: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Close {
-            account: account.into(),
-        })
-    }
-
-    /// [`Verb::Unavailable`].
-    pub fn unavailable(&self, account: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Unavailable {
-            account: account.into(),
-        })
-    }
-
-    /// [`Verb::Disconnect`].
-    pub fn disconnect(&self, account: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Disconnect {
-            account: account.into(),
-        })
-    }
-
-    /// [`Verb::Reactivate`], of an account or a whole authorization by its id.
-    pub fn reactivate(&self, id: &str) -> Result<Change, SimError> {
-        self.apply(Verb::Reactivate(Target::from(id)))
-    }
-
-    /// [`Verb::Warn`].
-    pub fn warn(
-        &self,
-        authorization: &str,
-        expected_deactivation_date: i64,
-        cause: Option<Cause>,
-    ) -> Result<Change, SimError> {
-        let authorization = authorization.into();
-        self.apply(Verb::Warn {
-            authorization,
-            expected_deactivation_date,
-            cause,
-        })
-    }
-
-    /// [`Verb::Relink`].
-    pub fn relink(&self, relink: Relink) -> Result<Change, SimError> {
-        self.apply(Verb::Relink(relink))
-    }
-
-    /// [`Verb::Refresh`].
-    pub fn refresh(
-        &self,
-        account: &str,
-        feature: Feature,
-        status: RefreshStatus,
-    ) -> Result<Change, SimError> {
-        self.apply(Verb::Refresh {
-            account: account.into(),
-            feature,
-            status,
-        })
-    }
-
-    /// [`Verb::Numbers`].
-    pub fn numbers(
-        &self,
-        account: &str,
-        status: NumberStatus,
-        expected_expiry_date: Option<i64>,
-    ) -> Result<Change, SimError> {
-        self.apply(Verb::Numbers {
-            account: account.into(),
-            status,
-            expected_expiry_date,
-        })
-    }
-
     /// The simulated time in Unix seconds.
     pub fn now_unix_s(&self) -> i64 {
         self.lock().clock.unix_s()
@@ -227,10 +116,7 @@ impl Sim {
 
     /// Changes the simulated clock and returns its time.
     pub fn set_clock(&self, change: &ClockChange) -> Result<i64, SimError> {
-        if change
-            .time_scale
-            .is_some_and(|scale| !scale.is_finite() || scale < 0.0)
-        {
+        if change.time_scale.is_some_and(|scale| !scale.is_finite() || scale < 0.0) {
             return Err(SimError::Invalid("a time scale is 0 or more".into()));
         }
         let mut state = self.lock();
@@ -294,46 +180,25 @@ impl Sim {
     /// The ids of all events that were delivered with a 2xx.
     pub fn delivered(&self) -> HashSet<String> {
         let state = self.lock();
-        state
-            .events
-            .iter()
-            .filter(|e| e.delivered)
-            .map(|e| e.id.clone())
-            .collect()
+        state.events.iter().filter(|e| e.delivered).map(|e| e.id.clone()).collect()
     }
 
     /// All snapshot events that are kept, oldest first.
     pub fn events(&self) -> Vec<Value> {
-        let bodies: Vec<_> = self
-            .lock()
-            .events
-            .iter()
-            .map(|event| event.body.clone())
-            .collect();
-        bodies
-            .iter()
-            .filter_map(|body| serde_json::from_slice(body).ok())
-            .collect()
+        let bodies: Vec<_> = self.lock().events.iter().map(|event| event.body.clone()).collect();
+        bodies.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect()
     }
 
     /// An account in preview shape.
     pub fn account(&self, id: &str) -> Result<Value, SimError> {
         let state = self.lock();
-        Ok(render::account(
-            state.account(id)?,
-            Shape::Preview,
-            state.config.livemode,
-        ))
+        Ok(render::account(state.account(id)?, Shape::Preview, state.config.livemode))
     }
 
     /// An authorization in preview shape.
     pub fn authorization(&self, id: &str) -> Result<Value, SimError> {
         let state = self.lock();
-        Ok(render::authorization(
-            state.authorization(id)?,
-            Shape::Preview,
-            state.config.livemode,
-        ))
+        Ok(render::authorization(state.authorization(id)?, Shape::Preview, state.config.livemode))
     }
 
     /// All objects in preview shape, the simulated time, and how much is pending.
@@ -343,10 +208,7 @@ impl Sim {
 
     /// The state; a panic of another thread while it held the lock leaves it usable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn notify(&self) {

@@ -74,50 +74,33 @@ impl State {
     pub(crate) fn apply(&mut self, verb: Verb) -> Result<Change, SimError> {
         match verb {
             Verb::Relink(relink) => self.relink(relink),
-            Verb::Refresh {
-                account,
-                feature,
-                status,
-            } => self.refresh(&account, feature, status),
-            Verb::Numbers {
-                account,
-                status,
-                expected_expiry_date,
-            } => self.renumber(&account, status, expected_expiry_date),
+            Verb::Refresh { account, feature, status } => self.refresh(&account, feature, status),
+            Verb::Numbers { account, status, expected_expiry_date } => {
+                self.renumber(&account, status, expected_expiry_date)
+            }
             verb => self.live(verb),
         }
     }
 
     pub(crate) fn account(&self, id: &str) -> Result<&Account, SimError> {
-        self.accounts
-            .get(id)
-            .ok_or_else(|| SimError::NoAccount(id.into()))
+        self.accounts.get(id).ok_or_else(|| SimError::NoAccount(id.into()))
     }
 
     pub(crate) fn account_mut(&mut self, id: &str) -> Result<&mut Account, SimError> {
-        self.accounts
-            .get_mut(id)
-            .ok_or_else(|| SimError::NoAccount(id.into()))
+        self.accounts.get_mut(id).ok_or_else(|| SimError::NoAccount(id.into()))
     }
 
     pub(crate) fn authorization(&self, id: &str) -> Result<&Authorization, SimError> {
-        self.authorizations
-            .get(id)
-            .ok_or_else(|| SimError::NoAuthorization(id.into()))
+        self.authorizations.get(id).ok_or_else(|| SimError::NoAuthorization(id.into()))
     }
 
     pub(crate) fn authorization_mut(&mut self, id: &str) -> Result<&mut Authorization, SimError> {
-        self.authorizations
-            .get_mut(id)
-            .ok_or_else(|| SimError::NoAuthorization(id.into()))
+        self.authorizations.get_mut(id).ok_or_else(|| SimError::NoAuthorization(id.into()))
     }
 
     /// The accounts of an authorization in the order they were linked.
     pub(crate) fn members(&self, authorization: &str) -> Vec<String> {
-        self.authorizations
-            .get(authorization)
-            .map(|of| of.accounts.clone())
-            .unwrap_or_default()
+        self.authorizations.get(authorization).map(|of| of.accounts.clone()).unwrap_or_default()
     }
 
     /// Makes the events of one change and queues their deliveries; the ids go into `change`.
@@ -129,16 +112,15 @@ impl State {
         let Some((object, object_id, stripe_account)) = self.subject(&about, shape) else {
             return;
         };
+        let mut ids = vec![self.random.id("evt")];
         if self.random.happens(self.config.delivery.unmade) {
             return;
         }
-        let copies = if self.random.happens(self.config.delivery.twin) {
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let event = self.event(kind, object.clone(), object_id.clone(), &stripe_account);
+        if self.random.happens(self.config.delivery.twin) {
+            ids.push(self.random.travel_id("evt"));
+        }
+        for id in ids {
+            let event = self.event(id, kind, object.clone(), &object_id, &stripe_account);
             change.events.push(event.id.clone());
             self.dispatch(&event);
             self.events.push_back(event);
@@ -174,13 +156,13 @@ impl State {
     }
 
     fn event(
-        &mut self,
+        &self,
+        id: String,
         kind: EventType,
         object: Value,
-        object_id: String,
+        object_id: &str,
         stripe_account: &Option<String>,
     ) -> Event {
-        let id = self.random.id("evt");
         let created_unix_ms = self.clock.unix_ms();
         let envelope = Envelope {
             id: &id,
@@ -201,7 +183,7 @@ impl State {
             body,
             delivered: false,
             created_unix_ms,
-            object_id,
+            object_id: object_id.into(),
         }
     }
 
@@ -231,21 +213,14 @@ impl State {
     /// An event in the form the destination gets.
     fn outgoing(&mut self, event: &Event, retries: u32) -> Outgoing {
         let (id, body) = if self.config.delivery.thin && event.kind.has_thin_form() {
-            let id = self.random.id("evt");
+            let id = self.random.travel_id("evt");
             let body = thin(event, &id, self.config.livemode).to_string();
             (id, Bytes::from(body))
         } else {
             (event.id.clone(), event.body.clone())
         };
         let kind = event.kind;
-        Outgoing {
-            id,
-            event: event.id.clone(),
-            kind,
-            body,
-            attempt: 1,
-            retries_left: retries,
-        }
+        Outgoing { id, event: event.id.clone(), kind, body, attempt: 1, retries_left: retries }
     }
 
     /// Sends a kept event once more, without retries, as a resend by hand does.

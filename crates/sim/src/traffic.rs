@@ -72,9 +72,7 @@ impl Traffic {
     /// Makes one thing happen. Refusals are fine: the next thing is another.
     fn happen(&mut self) {
         let now_ms = self.state.clock.unix_ms();
-        self.state
-            .clock
-            .set(now_ms.saturating_add(SECONDS_BETWEEN * 1000));
+        self.state.clock.set(now_ms.saturating_add(SECONDS_BETWEEN * 1000));
         if let Some(link) = self.links.pop_front() {
             let linked = self.state.apply(Verb::Link(link)).unwrap_or_default();
             self.authorizations.extend(linked.authorization);
@@ -85,18 +83,11 @@ impl Traffic {
         let members = self.state.members(&authorization);
         let account = members[self.state.random.below(members.len())].clone();
         let expected_deactivation_date = now_ms / 1000 + 30 * 86_400;
-        let relink = Relink {
-            authorization: Some(authorization.clone()),
-            ..Relink::default()
-        };
+        let relink = Relink { authorization: Some(authorization.clone()), ..Relink::default() };
         let verb = match self.state.random.below(10) {
             0 => Verb::Expire { authorization },
             1 => Verb::Deny(Target::Account(account)),
-            2 => Verb::Warn {
-                authorization,
-                expected_deactivation_date,
-                cause: None,
-            },
+            2 => Verb::Warn { authorization, expected_deactivation_date, cause: None },
             3 => Verb::Reactivate(Target::Account(account)),
             4..=6 => Verb::Relink(relink),
             7 => Verb::Refresh {

@@ -24,9 +24,7 @@ impl Shape {
             Some((date, name)) => (date, Some(name)),
             None => (version, None),
         };
-        date.parse::<jiff::civil::Date>()
-            .ok()
-            .filter(|_| date.len() == "2026-01-01".len())?;
+        date.parse::<jiff::civil::Date>().ok().filter(|_| date.len() == "2026-01-01".len())?;
         match name {
             None => Some(Shape::Dated),
             Some("preview") => Some(Shape::Preview),
@@ -47,14 +45,7 @@ mod tests {
         assert_eq!(Shape::of(PREVIEW_VERSION), Some(Shape::Preview));
         assert_eq!(Shape::of(GA_VERSION), Some(Shape::Ga));
         assert_eq!(Shape::of("2022-11-15"), Some(Shape::Dated));
-        for wrong in [
-            "",
-            "latest",
-            "2026-13-01.preview",
-            "2026-10-28.",
-            "20261028",
-            "v1",
-        ] {
+        for wrong in ["", "latest", "2026-13-01.preview", "2026-10-28.", "20261028", "v1"] {
             assert_eq!(Shape::of(wrong), None, "{wrong}");
         }
     }

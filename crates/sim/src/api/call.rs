@@ -44,35 +44,24 @@ impl Call {
 
     /// The last value of a parameter.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .rev()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.params.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of an array parameter, written `name[]` or `name[0]`.
     pub(crate) fn array(&self, name: &str) -> Vec<&str> {
         let is_item = |key: &str| {
-            let index = key
-                .strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix('['));
+            let index = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('['));
             index
                 .and_then(|rest| rest.strip_suffix(']'))
                 .is_some_and(|index| index.chars().all(|c| c.is_ascii_digit()))
         };
-        self.params
-            .iter()
-            .filter(|(n, _)| is_item(n))
-            .map(|(_, value)| value.as_str())
-            .collect()
+        self.params.iter().filter(|(n, _)| is_item(n)).map(|(_, value)| value.as_str()).collect()
     }
 
     /// A parameter that must be a whole number if it is there.
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<i64>, Failure> {
         let parse = |text: &str| {
-            text.parse()
-                .map_err(|_| Failure::parameter(name, format!("Invalid integer: {text}")))
+            text.parse().map_err(|_| Failure::parameter(name, format!("Invalid integer: {text}")))
         };
         self.param(name).map(parse).transpose()
     }

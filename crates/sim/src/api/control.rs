@@ -50,7 +50,7 @@ impl IntoResponse for Refusal {
 }
 
 /// Reads a JSON body; none at all counts as `{}`.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|e| Refusal(StatusCode::BAD_REQUEST, e.to_string()))
 }
@@ -67,22 +67,10 @@ pub(crate) async fn verb(State(sim): State<Sim>, Path(name): Path<String>, body:
 /// The new state of what a verb touched, in preview shape, and the ids of its events.
 fn describe(state: &state::State, change: &Change) -> Value {
     let livemode = state.config.livemode;
-    let institution = change
-        .institution
-        .as_ref()
-        .and_then(|id| state.institutions.get(id));
-    let authorization = change
-        .authorization
-        .as_ref()
-        .and_then(|id| state.authorizations.get(id));
-    let session = change
-        .session
-        .as_ref()
-        .and_then(|id| state.sessions.get(id));
-    let accounts = change
-        .accounts
-        .iter()
-        .filter_map(|id| state.accounts.get(id));
+    let institution = change.institution.as_ref().and_then(|id| state.institutions.get(id));
+    let authorization = change.authorization.as_ref().and_then(|id| state.authorizations.get(id));
+    let session = change.session.as_ref().and_then(|id| state.sessions.get(id));
+    let accounts = change.accounts.iter().filter_map(|id| state.accounts.get(id));
     let account = |account| render::account(account, Shape::Preview, livemode);
     json!({
         "institution": institution.map(|i| render::institution(i, livemode)),
@@ -134,10 +122,7 @@ pub(crate) async fn faults(State(sim): State<Sim>, body: Bytes) -> Answer {
     /// Far more than any test needs, far less than the memory there is.
     const MOST: usize = 100_000;
     let faults: Faults = read(&body)?;
-    let fault = Fault {
-        kind: faults.kind,
-        after: Duration::from_millis(faults.after_ms),
-    };
+    let fault = Fault { kind: faults.kind, after: Duration::from_millis(faults.after_ms) };
     sim.inject(fault, faults.count.min(MOST));
     Ok(Json(json!({})).into_response())
 }
@@ -150,20 +135,14 @@ struct Flush {
 
 impl Default for Flush {
     fn default() -> Self {
-        Flush {
-            timeout_ms: FLUSH_LIMIT_MS,
-        }
+        Flush { timeout_ms: FLUSH_LIMIT_MS }
     }
 }
 
 pub(crate) async fn flush(State(sim): State<Sim>, body: Bytes) -> Answer {
     let flush: Flush = read(&body)?;
     let flushed = sim.flush(Duration::from_millis(flush.timeout_ms)).await;
-    let status = if flushed {
-        StatusCode::OK
-    } else {
-        StatusCode::REQUEST_TIMEOUT
-    };
+    let status = if flushed { StatusCode::OK } else { StatusCode::REQUEST_TIMEOUT };
     Ok((status, Json(json!({ "pending": sim.pending() }))).into_response())
 }
 

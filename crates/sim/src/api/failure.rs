@@ -18,14 +18,7 @@ pub(crate) struct Failure {
 impl Failure {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Failure {
         let message = message.into();
-        Failure {
-            status,
-            kind,
-            code: None,
-            message,
-            param: None,
-            limited_by: None,
-        }
+        Failure { status, kind, code: None, message, param: None, limited_by: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Failure {
@@ -33,17 +26,11 @@ impl Failure {
     }
 
     pub(crate) fn parameter(param: &'static str, message: impl Into<String>) -> Failure {
-        Failure {
-            param: Some(param),
-            ..Failure::invalid(message)
-        }
+        Failure { param: Some(param), ..Failure::invalid(message) }
     }
 
     pub(crate) fn coded(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure {
-            code: Some(code),
-            ..Failure::invalid(message)
-        }
+        Failure { code: Some(code), ..Failure::invalid(message) }
     }
 
     pub(crate) fn unauthorized() -> Failure {
@@ -61,10 +48,7 @@ impl Failure {
 
     pub(crate) fn unknown_url(method: &str, path: &str) -> Failure {
         let message = format!("Unrecognized request URL ({method}: {path}).");
-        Failure {
-            status: StatusCode::NOT_FOUND,
-            ..Failure::invalid(message)
-        }
+        Failure { status: StatusCode::NOT_FOUND, ..Failure::invalid(message) }
     }
 
     pub(crate) fn rate_limited() -> Failure {
@@ -77,10 +61,7 @@ impl Failure {
 
     pub(crate) fn lock_timeout() -> Failure {
         let message = "This object cannot be accessed right now, another request holds it.";
-        Failure {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            ..Failure::coded("lock_timeout", message)
-        }
+        Failure { status: StatusCode::TOO_MANY_REQUESTS, ..Failure::coded("lock_timeout", message) }
     }
 
     pub(crate) fn idempotency() -> Failure {

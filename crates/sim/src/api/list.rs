@@ -10,18 +10,10 @@ use crate::render;
 use crate::state::State;
 
 pub(crate) fn accounts(state: &State, call: &Call, _: &str) -> Result<Value, Failure> {
-    let customer = call
-        .param("account_holder[customer]")
-        .map(|id| Holder::Customer(id.into()));
-    let account = call
-        .param("account_holder[account]")
-        .map(|id| Holder::Account(id.into()));
+    let customer = call.param("account_holder[customer]").map(|id| Holder::Customer(id.into()));
+    let account = call.param("account_holder[account]").map(|id| Holder::Account(id.into()));
     let session = call.param("session");
-    if [customer.is_some(), account.is_some(), session.is_some()]
-        .iter()
-        .filter(|f| **f)
-        .count()
-        > 1
+    if [customer.is_some(), account.is_some(), session.is_some()].iter().filter(|f| **f).count() > 1
     {
         let message = "You may only specify one of these parameters: account_holder, session.";
         return Err(Failure::invalid(message));
@@ -36,35 +28,21 @@ pub(crate) fn accounts(state: &State, call: &Call, _: &str) -> Result<Value, Fai
         .accounts
         .values()
         .filter(|account| account.stripe_account == call.stripe_account)
-        .filter(|account| {
-            holder
-                .as_ref()
-                .is_none_or(|holder| account.holder == *holder)
-        })
+        .filter(|account| holder.as_ref().is_none_or(|holder| account.holder == *holder))
         .filter(|account| members.is_none_or(|members| members.contains(&account.id)))
         .collect();
     found.sort_by_key(|account| std::cmp::Reverse((account.created_unix_s, account.sequence)));
     let ids = found.iter().map(|account| account.id.as_str()).collect();
     let (page, has_more) = page(call, &found, ids)?;
     let livemode = state.config.livemode;
-    let data = page
-        .iter()
-        .map(|account| render::account(account, call.shape, livemode))
-        .collect();
+    let data = page.iter().map(|account| render::account(account, call.shape, livemode)).collect();
     Ok(list(data, has_more, "/v1/financial_connections/accounts"))
 }
 
 pub(crate) fn events(state: &State, call: &Call, _: &str) -> Result<Value, Failure> {
-    let types: Vec<&str> = call
-        .array("types")
-        .into_iter()
-        .chain(call.param("type"))
-        .collect();
+    let types: Vec<&str> = call.array("types").into_iter().chain(call.param("type")).collect();
     if types.len() > 20 {
-        return Err(Failure::parameter(
-            "types",
-            "At most 20 types may be given.",
-        ));
+        return Err(Failure::parameter("types", "At most 20 types may be given."));
     }
     let delivered = call.param("delivery_success").map(|text| text == "true");
     let from = call.number("created[gte]")?.or(call.number("created")?);
@@ -84,28 +62,18 @@ pub(crate) fn events(state: &State, call: &Call, _: &str) -> Result<Value, Failu
     // The cursor may be an event that the filters leave out, so it is found before they apply.
     let newest_first: Vec<&Event> = state.events.iter().rev().collect();
     let place = |name| {
-        call.param(name).map(
-            |id| match newest_first.iter().position(|event| event.id == id) {
-                Some(place) => Ok(place),
-                None => Err(Failure::missing("event", id)),
-            },
-        )
+        call.param(name).map(|id| match newest_first.iter().position(|event| event.id == id) {
+            Some(place) => Ok(place),
+            None => Err(Failure::missing("event", id)),
+        })
     };
     let older_than = place("starting_after").transpose()?;
     let newer_than = place("ending_before").transpose()?;
     let end = newer_than.unwrap_or(newest_first.len());
     let start = older_than.map_or(0, |place| place + 1).min(end);
-    let found: Vec<&Event> = newest_first[start..end]
-        .iter()
-        .copied()
-        .filter(wanted)
-        .collect();
+    let found: Vec<&Event> = newest_first[start..end].iter().copied().filter(wanted).collect();
     let (page, has_more) = cut(&found, limit(call)?, newer_than.is_some());
-    Ok(list(
-        page.iter().map(|event| event_body(event)).collect(),
-        has_more,
-        "/v1/events",
-    ))
+    Ok(list(page.iter().map(|event| event_body(event)).collect(), has_more, "/v1/events"))
 }
 
 /// The body of an event as it was rendered when it happened, whatever the version of the call.
@@ -116,10 +84,7 @@ pub(crate) fn event_body(event: &Event) -> Value {
 fn limit(call: &Call) -> Result<usize, Failure> {
     match call.number("limit")?.unwrap_or(10) {
         limit @ 1..=100 => Ok(usize::try_from(limit).unwrap_or(10)),
-        _ => Err(Failure::parameter(
-            "limit",
-            "The limit is between 1 and 100.",
-        )),
+        _ => Err(Failure::parameter("limit", "The limit is between 1 and 100.")),
     }
 }
 
@@ -129,18 +94,10 @@ fn page<'a, T>(call: &Call, found: &'a [T], ids: Vec<&str>) -> Result<(&'a [T], 
         let place = ids.iter().position(|known| *known == id);
         place.ok_or_else(|| Failure::missing("financial connections account", id))
     };
-    let start = call
-        .param("starting_after")
-        .map(place)
-        .transpose()?
-        .map_or(0, |place| place + 1);
+    let start = call.param("starting_after").map(place).transpose()?.map_or(0, |place| place + 1);
     let newer_than = call.param("ending_before").map(place).transpose()?;
     let end = newer_than.unwrap_or(found.len());
-    Ok(cut(
-        &found[start.min(end)..end],
-        limit(call)?,
-        newer_than.is_some(),
-    ))
+    Ok(cut(&found[start.min(end)..end], limit(call)?, newer_than.is_some()))
 }
 
 /// The part of a range that fits a page: the end next to the cursor.

@@ -1,5 +1,7 @@
-//! HTTP: the Stripe API under `/v1`, the control API under `/control`.
+//! HTTP: the Stripe API under `/v1`, the control API under `/control`, the stand-in for
+//! Stripe.js under `/v3`.
 
+mod browser;
 mod call;
 mod control;
 mod failure;
@@ -18,6 +20,9 @@ pub(crate) fn router(sim: Sim) -> Router {
         // Stripe answers every unknown URL in its own words, so one handler takes them all.
         .route("/v1", any(stripe::answer))
         .route("/v1/{*path}", any(stripe::answer))
+        .route("/v3/", get(browser::script))
+        .route("/v3/stripe.js", get(browser::script))
+        .route("/v3/sessions/finish", post(browser::finish))
         .route("/control/state", get(control::state))
         .route("/control/events", get(control::events))
         .route("/control/deliveries", get(control::deliveries))

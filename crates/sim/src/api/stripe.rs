@@ -25,19 +25,17 @@ pub(crate) async fn answer(
     headers: HeaderMap,
     form: Bytes,
 ) -> Response {
-    let fault = sim.lock().faults.pop_front();
+    let (fault, request_id) = {
+        let mut state = sim.lock();
+        (state.faults.pop_front(), state.random.request_id())
+    };
     let result = match fault {
         Some(fault) => Err(suffer(fault).await),
-        None => respond(&sim, &method, &uri, &headers, &form),
+        None => respond(&sim, &method, &uri, &headers, &form, &request_id),
     };
-    // A verb that came by the API may have queued webhooks.
+    // A write may have queued webhooks.
     sim.notify();
-    let mut state = sim.lock();
-    let request_id = state
-        .request_id
-        .take()
-        .unwrap_or_else(|| state.random.request_id());
-    dress(result, &request_id, state.clock.unix_s())
+    dress(result, &request_id, sim.now_unix_s())
 }
 
 async fn suffer(fault: Fault) -> Failure {
@@ -55,19 +53,17 @@ fn respond(
     uri: &Uri,
     headers: &HeaderMap,
     form: &[u8],
+    request_id: &str,
 ) -> Result<Value, Failure> {
     let mut state = sim.lock();
-    let call = Call::read(
-        headers,
-        &state.config.api_key,
-        uri.query().unwrap_or_default(),
-        form,
-    )?;
+    let call = Call::read(headers, &state.config.api_key, uri.query().unwrap_or_default(), form)?;
     let unknown = || Failure::unknown_url(method.as_str(), uri.path());
     let segments: Vec<&str> = uri.path().trim_start_matches("/v1/").split('/').collect();
     if *method == Method::POST {
-        return write::answer(&mut state, &call, uri.path(), form, &segments)
-            .unwrap_or_else(|| Err(unknown()));
+        state.request_id = Some(request_id.into());
+        let answer = write::answer(&mut state, &call, uri.path(), form, &segments);
+        state.request_id = None;
+        return answer.unwrap_or_else(|| Err(unknown()));
     }
     let preview = call.shape == Shape::Preview;
     // Only reads are limited: the budget that a service shares out is that of its reads.
@@ -95,26 +91,16 @@ fn respond(
 }
 
 /// An endpoint for the read limit, what answers it, and the id in the path.
-type Read<'a> = (
-    &'static str,
-    fn(&state::State, &Call, &str) -> Result<Value, Failure>,
-    &'a str,
-);
+type Read<'a> = (&'static str, fn(&state::State, &Call, &str) -> Result<Value, Failure>, &'a str);
 
 fn account(state: &state::State, call: &Call, id: &str) -> Result<Value, Failure> {
-    let account = state
-        .accounts
-        .get(id)
-        .filter(|a| a.stripe_account == call.stripe_account);
+    let account = state.accounts.get(id).filter(|a| a.stripe_account == call.stripe_account);
     let account = account.ok_or_else(|| Failure::missing("financial connections account", id))?;
     Ok(render::account(account, call.shape, state.config.livemode))
 }
 
 fn authorization(state: &state::State, call: &Call, id: &str) -> Result<Value, Failure> {
-    let of = state
-        .authorizations
-        .get(id)
-        .filter(|a| a.stripe_account == call.stripe_account);
+    let of = state.authorizations.get(id).filter(|a| a.stripe_account == call.stripe_account);
     let of = of.ok_or_else(|| Failure::missing("financial connections authorization", id))?;
     Ok(render::authorization(of, call.shape, state.config.livemode))
 }
@@ -127,10 +113,7 @@ fn institution(state: &state::State, _: &Call, id: &str) -> Result<Value, Failur
 }
 
 fn session(state: &state::State, call: &Call, id: &str) -> Result<Value, Failure> {
-    let session = state
-        .sessions
-        .get(id)
-        .filter(|s| s.stripe_account == call.stripe_account);
+    let session = state.sessions.get(id).filter(|s| s.stripe_account == call.stripe_account);
     let session = session.ok_or_else(|| Failure::missing("financial connections session", id))?;
     Ok(state.render_session(session, call.shape))
 }
@@ -138,9 +121,7 @@ fn session(state: &state::State, call: &Call, id: &str) -> Result<Value, Failure
 fn event(state: &state::State, call: &Call, id: &str) -> Result<Value, Failure> {
     let found = state.events.iter().rev().find(|event| event.id == id);
     let found = found.filter(|event| event.stripe_account == call.stripe_account);
-    found
-        .map(list::event_body)
-        .ok_or_else(|| Failure::missing("event", id))
+    found.map(list::event_body).ok_or_else(|| Failure::missing("event", id))
 }
 
 /// Puts the headers on that every answer of Stripe carries.
@@ -159,10 +140,7 @@ fn dress(result: Result<Value, Failure>, request_id: &str, now_unix_s: i64) -> R
     put(HeaderName::from_static("request-id"), request_id);
     put(header::DATE, &http_date(now_unix_s));
     if let Some(reason) = limited_by {
-        put(
-            HeaderName::from_static("stripe-rate-limited-reason"),
-            reason,
-        );
+        put(HeaderName::from_static("stripe-rate-limited-reason"), reason);
     }
     response
 }

@@ -30,14 +30,8 @@ pub(crate) fn answer(
         && let Some((first, status, body)) = state.replays.get(key)
     {
         let same = *first == request && *status == StatusCode::OK.as_u16();
-        return Some(if same {
-            Ok(body.clone())
-        } else {
-            Err(Failure::idempotency())
-        });
+        return Some(if same { Ok(body.clone()) } else { Err(Failure::idempotency()) });
     }
-    let request_id = state.random.request_id();
-    state.request_id = Some(request_id);
     let answer = match segments {
         ["financial_connections", "sessions"] => create_session(state, call),
         ["financial_connections", "accounts", id, "refresh"] => refresh(state, call, id),
@@ -55,67 +49,27 @@ pub(crate) fn answer(
 }
 
 fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
-    let permissions: Vec<String> = call
-        .array("permissions")
-        .into_iter()
-        .map(String::from)
-        .collect();
+    let permissions: Vec<String> =
+        call.array("permissions").into_iter().map(String::from).collect();
     if permissions.is_empty() {
-        return Err(Failure::parameter(
-            "permissions",
-            "Missing required param: permissions.",
-        ));
+        return Err(Failure::parameter("permissions", "Missing required param: permissions."));
     }
-    let preview_only = [
-        "relink_options[authorization]",
-        "ui_mode",
-        "hosted[delivery_method]",
-    ];
+    let preview_only = ["relink_options[authorization]", "ui_mode", "hosted[delivery_method]"];
     if call.shape != Shape::Preview
-        && let Some(name) = preview_only
-            .into_iter()
-            .find(|name| call.param(name).is_some())
+        && let Some(name) = preview_only.into_iter().find(|name| call.param(name).is_some())
     {
         let unknown = Failure::coded("parameter_unknown", format!("Unknown parameter: {name}"));
         return Err(unknown);
     }
-    let holder = call
-        .param("account_holder[customer]")
-        .map(|id| Holder::Customer(id.into()));
-    let holder = holder.or_else(|| {
-        call.param("account_holder[account]")
-            .map(|id| Holder::Account(id.into()))
-    });
-    let relink_authorization = call
-        .param("relink_options[authorization]")
-        .map(String::from);
+    let holder = call.param("account_holder[customer]").map(|id| Holder::Customer(id.into()));
+    let holder = holder
+        .or_else(|| call.param("account_holder[account]").map(|id| Holder::Account(id.into())));
+    let relink_authorization = call.param("relink_options[authorization]").map(String::from);
     let relink_account = call.param("relink_options[account]").map(String::from);
-    let relinked = relink_authorization
-        .as_deref()
-        .map(|id| match state.authorizations.get(id) {
-            Some(of) if of.stripe_account == call.stripe_account => Ok(of.holder.clone()),
-            _ => Err(Failure::missing("financial connections authorization", id)),
-        });
-    let relinked = relinked.transpose()?;
-    if let (Some(given), Some(own)) = (&holder, &relinked)
-        && given != own
-    {
-        let message = "The account holder must be that of the authorization.";
-        return Err(Failure::parameter("account_holder", message));
-    }
-    if let Some(id) = &relink_account {
-        let account = state.accounts.get(id);
-        if account.map(|account| &account.authorization) != relink_authorization.as_ref() {
-            let message = "The account must belong to the authorization.";
-            return Err(Failure::parameter("relink_options[account]", message));
-        }
-    }
+    let (authorization, account) = (relink_authorization.as_deref(), relink_account.as_deref());
+    let relinked = relinked_holder(state, call, holder.as_ref(), authorization, account)?;
     let hosted = call.param("ui_mode") == Some("hosted");
-    let hosted = hosted.then(|| {
-        call.param("hosted[delivery_method]")
-            .unwrap_or("url")
-            .into()
-    });
+    let hosted = hosted.then(|| call.param("hosted[delivery_method]").unwrap_or("url").into());
     let id = state.add_session(NewSession {
         stripe_account: call.stripe_account.clone(),
         holder: holder.or(relinked),
@@ -129,59 +83,69 @@ fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
     Ok(state.render_session(session, call.shape))
 }
 
+/// Checks what a relink session is for; the holder of the authorization, if it names one.
+fn relinked_holder(
+    state: &State,
+    call: &Call,
+    holder: Option<&Holder>,
+    authorization: Option<&str>,
+    account: Option<&str>,
+) -> Result<Option<Holder>, Failure> {
+    let relinked = authorization.map(|id| match state.authorizations.get(id) {
+        Some(of) if of.stripe_account == call.stripe_account => Ok(of.holder.clone()),
+        _ => Err(Failure::missing("financial connections authorization", id)),
+    });
+    let relinked = relinked.transpose()?;
+    if let (Some(given), Some(own)) = (holder, &relinked)
+        && given != own
+    {
+        let message = "The account holder must be that of the authorization.";
+        return Err(Failure::parameter("account_holder", message));
+    }
+    if let Some(id) = account {
+        let of = state.accounts.get(id).map(|account| account.authorization.as_str());
+        if of != authorization {
+            let message = "The account must belong to the authorization.";
+            return Err(Failure::parameter("relink_options[account]", message));
+        }
+    }
+    Ok(relinked)
+}
+
 /// Refreshes end at once: the answer says pending, the events follow.
 fn refresh(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
     let missing = || Failure::missing("financial connections account", id);
-    let account = state
-        .accounts
-        .get(id)
-        .filter(|a| a.stripe_account == call.stripe_account);
+    let account = state.accounts.get(id).filter(|a| a.stripe_account == call.stripe_account);
     if account.ok_or_else(missing)?.status != Status::Active {
         let message = "The account is inactive; its data cannot be refreshed.";
-        return Err(Failure::coded(
-            "financial_connections_account_inactive",
-            message,
-        ));
+        return Err(Failure::coded("financial_connections_account_inactive", message));
     }
     let feature = |name: &str| match name {
         "balance" => Ok(Feature::Balance),
         "ownership" => Ok(Feature::Ownership),
         "transactions" => Ok(Feature::Transactions),
         "inferred_balances" if call.shape == Shape::Preview => Ok(Feature::InferredBalances),
-        _ => Err(Failure::parameter(
-            "features",
-            format!("Invalid features: {name}"),
-        )),
+        _ => Err(Failure::parameter("features", format!("Invalid features: {name}"))),
     };
     let features = call.array("features").into_iter().map(feature);
     let features = features.collect::<Result<Vec<_>, _>>()?;
     if features.is_empty() {
-        return Err(Failure::parameter(
-            "features",
-            "Missing required param: features.",
-        ));
+        return Err(Failure::parameter("features", "Missing required param: features."));
     }
     for feature in &features {
-        state
-            .refresh(id, *feature, RefreshStatus::Pending)
-            .map_err(refused)?;
+        state.refresh(id, *feature, RefreshStatus::Pending).map_err(refused)?;
     }
     let account = state.accounts.get(id).ok_or_else(missing)?;
     let pending = render::account(account, call.shape, state.config.livemode);
     for feature in features {
-        state
-            .refresh(id, feature, RefreshStatus::Succeeded)
-            .map_err(refused)?;
+        state.refresh(id, feature, RefreshStatus::Succeeded).map_err(refused)?;
     }
     Ok(pending)
 }
 
 fn disconnect(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
     let missing = || Failure::missing("financial connections account", id);
-    let account = state
-        .accounts
-        .get(id)
-        .filter(|a| a.stripe_account == call.stripe_account);
+    let account = state.accounts.get(id).filter(|a| a.stripe_account == call.stripe_account);
     account.ok_or_else(missing)?;
     state.disconnect(id).map_err(refused)?;
     let account = state.accounts.get(id).ok_or_else(missing)?;

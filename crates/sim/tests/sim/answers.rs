@@ -17,9 +17,7 @@ async fn answers_are_what_the_published_schemas_say_in_every_state() {
     let sim = &running.sim;
     let linked = sim.link(Link::of("cus_1", "Harbor", 4)).unwrap();
     let authorization = linked.authorization.unwrap();
-    let [a, b, c, d] = &linked.accounts[..] else {
-        panic!()
-    };
+    let [a, b, c, d] = &linked.accounts[..] else { panic!() };
     let check = async || {
         for version in [PREVIEW_VERSION, GA_VERSION] {
             let schemas = Schemas::of(version);
@@ -34,30 +32,18 @@ async fn answers_are_what_the_published_schemas_say_in_every_state() {
         schemas.check("financial_connections.authorization", &answer.body);
     };
     check().await;
-    sim.refresh(a, Feature::Balance, RefreshStatus::Succeeded)
-        .unwrap();
-    sim.refresh(a, Feature::Transactions, RefreshStatus::Pending)
-        .unwrap();
-    sim.refresh(b, Feature::Ownership, RefreshStatus::Failed)
-        .unwrap();
-    sim.refresh(b, Feature::InferredBalances, RefreshStatus::Succeeded)
-        .unwrap();
+    sim.refresh(a, Feature::Balance, RefreshStatus::Succeeded).unwrap();
+    sim.refresh(a, Feature::Transactions, RefreshStatus::Pending).unwrap();
+    sim.refresh(b, Feature::Ownership, RefreshStatus::Failed).unwrap();
+    sim.refresh(b, Feature::InferredBalances, RefreshStatus::Succeeded).unwrap();
     sim.numbers(c, NumberStatus::Expired, Some(START)).unwrap();
-    sim.warn(
-        &authorization,
-        START + 86_400,
-        Some(Cause::InstitutionRequirement),
-    )
-    .unwrap();
+    sim.warn(&authorization, START + 86_400, Some(Cause::InstitutionRequirement)).unwrap();
     check().await;
     sim.disconnect(d).unwrap();
     sim.close(c).unwrap();
     sim.expire(&authorization).unwrap();
     check().await;
-    let relink = Relink {
-        authorization: Some(authorization.clone()),
-        ..Relink::default()
-    };
+    let relink = Relink { authorization: Some(authorization.clone()), ..Relink::default() };
     sim.relink(relink).unwrap();
     check().await;
 }
@@ -92,17 +78,10 @@ async fn ga_answers_lack_what_only_preview_has() {
 #[tokio::test]
 async fn every_answer_carries_the_simulated_date_and_a_request_id() {
     let running = Running::start(still()).await;
-    running
-        .control("clock", json!({ "advance_seconds": 1 }))
-        .await;
+    running.control("clock", json!({ "advance_seconds": 1 })).await;
     let answer = running.get(ACCOUNTS, PREVIEW_VERSION).await;
     assert_eq!(answer.headers["date"], "Mon, 02 Nov 2026 01:00:01 GMT");
-    assert!(
-        answer.headers["request-id"]
-            .to_str()
-            .unwrap()
-            .starts_with("req_")
-    );
+    assert!(answer.headers["request-id"].to_str().unwrap().starts_with("req_"));
 }
 
 #[tokio::test]
@@ -110,45 +89,30 @@ async fn refusals_are_stripes() {
     let running = Running::start(still()).await;
     let wrong_key = running.request("GET", ACCOUNTS).bearer_auth("sk_other");
     assert_eq!(read(wrong_key).await.status, 401);
-    let basic = running
-        .request("GET", ACCOUNTS)
-        .basic_auth("sk_test_sim", Some(""));
+    let basic = running.request("GET", ACCOUNTS).basic_auth("sk_test_sim", Some(""));
     assert_eq!(read(basic).await.status, 200);
     assert_eq!(running.get(ACCOUNTS, "yesterday").await.status, 400);
-    let missing = running
-        .get(&format!("{ACCOUNTS}/fca_none"), PREVIEW_VERSION)
-        .await;
-    assert_eq!(
-        (missing.status, &missing.body["error"]["code"]),
-        (404, &"resource_missing".into())
-    );
+    let missing = running.get(&format!("{ACCOUNTS}/fca_none"), PREVIEW_VERSION).await;
+    assert_eq!((missing.status, &missing.body["error"]["code"]), (404, &"resource_missing".into()));
 
     let linked = running.sim.link(Link::of("cus_1", "Harbor", 1)).unwrap();
     running.sim.close(&linked.accounts[0]).unwrap();
     let path = format!("{ACCOUNTS}/{}/refresh", linked.accounts[0]);
     let refresh = running.request("POST", &path).bearer_auth("sk_test_sim");
     let refused = read(refresh.form(&[("features[]", "balance")])).await;
-    assert_eq!(
-        refused.body["error"]["code"],
-        "financial_connections_account_inactive"
-    );
+    assert_eq!(refused.body["error"]["code"], "financial_connections_account_inactive");
 }
 
 #[tokio::test]
 async fn lists_filter_by_holder_and_page_newest_first() {
     let running = Running::start(still()).await;
-    let ours = running
-        .sim
-        .link(Link::of("cus_1", "Harbor", 3))
-        .unwrap()
-        .accounts;
+    let ours = running.sim.link(Link::of("cus_1", "Harbor", 3)).unwrap().accounts;
     running.sim.link(Link::of("cus_2", "Harbor", 2)).unwrap();
     let path = format!("{ACCOUNTS}?account_holder[customer]=cus_1&limit=2");
     let first = running.get(&path, PREVIEW_VERSION).await.body;
     let ids = |page: &Value| -> Vec<String> {
         let data = page["data"].as_array().unwrap().iter();
-        data.map(|object| object["id"].as_str().unwrap().to_owned())
-            .collect()
+        data.map(|object| object["id"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(
         (ids(&first), &first["has_more"]),
@@ -156,10 +120,7 @@ async fn lists_filter_by_holder_and_page_newest_first() {
     );
     let path = format!("{path}&starting_after={}", ours[1]);
     let second = running.get(&path, PREVIEW_VERSION).await.body;
-    assert_eq!(
-        (ids(&second), &second["has_more"]),
-        (vec![ours[0].clone()], &false.into())
-    );
+    assert_eq!((ids(&second), &second["has_more"]), (vec![ours[0].clone()], &false.into()));
 
     running.sim.close(&ours[0]).unwrap();
     let path = "/v1/events?types[]=financial_connections.account.deactivated&created[gte]=1";
@@ -168,70 +129,70 @@ async fn lists_filter_by_holder_and_page_newest_first() {
     // An event keeps the version of its destination, whatever the version of the call.
     assert_eq!(events["data"][0]["api_version"], PREVIEW_VERSION);
     let id = &ids(&events)[0];
-    assert_eq!(
-        running
-            .get(&format!("/v1/events/{id}"), GA_VERSION)
-            .await
-            .body,
-        events["data"][0]
-    );
-    let newer = running
-        .get(&format!("/v1/events?ending_before={id}"), GA_VERSION)
-        .await
-        .body;
+    assert_eq!(running.get(&format!("/v1/events/{id}"), GA_VERSION).await.body, events["data"][0]);
+    let newer = running.get(&format!("/v1/events?ending_before={id}"), GA_VERSION).await.body;
     assert_eq!(newer["data"], json!([]));
 }
 
 #[tokio::test]
 async fn a_connected_account_is_a_world_of_its_own() {
     let running = Running::start(still()).await;
-    let link = Link {
-        stripe_account: Some("acct_1".into()),
-        ..Link::of("cus_1", "Harbor", 1)
-    };
+    let link = Link { stripe_account: Some("acct_1".into()), ..Link::of("cus_1", "Harbor", 1) };
     let id = running.sim.link(link).unwrap().accounts.remove(0);
     let path = format!("{ACCOUNTS}/{id}");
     assert_eq!(running.get(&path, PREVIEW_VERSION).await.status, 404);
     let request = running.request("GET", &path).bearer_auth("sk_test_sim");
-    assert_eq!(
-        read(request.header("Stripe-Account", "acct_1"))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(read(request.header("Stripe-Account", "acct_1")).await.status, 200);
     assert_eq!(running.sim.events()[0]["account"], "acct_1");
 }
 
 #[tokio::test]
 async fn reads_over_the_limit_and_injected_faults_are_refused() {
-    let config = relink_sim::SimConfig {
-        read_limit_per_second: Some(5),
-        ..still()
-    };
+    let config = relink_sim::SimConfig { read_limit_per_second: Some(5), ..still() };
     let running = Running::start(config).await;
     let mut limited = 0;
     for _ in 0..50 {
         let answer = running.get(ACCOUNTS, PREVIEW_VERSION).await;
         if answer.status == 429 {
-            assert_eq!(
-                answer.headers["stripe-rate-limited-reason"],
-                "endpoint-rate"
-            );
+            assert_eq!(answer.headers["stripe-rate-limited-reason"], "endpoint-rate");
             limited += 1;
         }
     }
     assert!(limited > 0);
-    running
-        .control("faults", json!({ "kind": "lock_timeout" }))
-        .await;
-    running
-        .control("faults", json!({ "kind": "timeout", "after_ms": 10 }))
-        .await;
+    running.control("faults", json!({ "kind": "lock_timeout" })).await;
+    running.control("faults", json!({ "kind": "timeout", "after_ms": 10 })).await;
     let locked = running.get("/v1/events", PREVIEW_VERSION).await;
     assert_eq!(locked.body["error"]["code"], "lock_timeout");
     assert!(locked.headers.get("stripe-rate-limited-reason").is_none());
     assert_eq!(running.get("/v1/events", PREVIEW_VERSION).await.status, 500);
     assert_eq!(running.get("/v1/events", PREVIEW_VERSION).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_browser_finishes_a_session_by_its_secret_once() {
+    let running = Running::start(still()).await;
+    let linked = running.sim.link(Link::of("cus_1", "Harbor", 2)).unwrap();
+    let authorization = linked.authorization.unwrap();
+    running.sim.expire(&authorization).unwrap();
+    let request = running.request("POST", SESSIONS).bearer_auth("sk_test_sim");
+    let account = linked.accounts[1].as_str();
+    let form = [
+        ("permissions[0]", "balances"),
+        ("relink_options[authorization]", authorization.as_str()),
+        ("relink_options[account]", account),
+    ];
+    let session = read(request.header("Stripe-Version", PREVIEW_VERSION).form(&form)).await.body;
+    let finish = async || {
+        let body = json!({ "client_secret": session["client_secret"], "outcome": "succeeded" });
+        let request = running.request("POST", "/v3/sessions/finish").body(body.to_string());
+        read(request).await
+    };
+    let finished = finish().await;
+    assert_eq!(finished.headers["access-control-allow-origin"], "*");
+    assert_eq!(finished.body["accounts"]["data"][0]["id"], account);
+    assert_eq!(finished.body["accounts"]["data"][1], Value::Null, "only the account asked for");
+    assert_eq!(finish().await.status, 400);
+    assert_eq!(read(running.request("GET", "/v3/stripe.js")).await.status, 200);
 }
 
 #[tokio::test]
@@ -248,9 +209,7 @@ async fn a_relink_session_is_made_once_per_key_and_completed_by_a_relink() {
             ("account_holder[customer]", "cus_1"),
             ("relink_options[authorization]", authorization.as_str()),
         ];
-        let request = request
-            .header("Stripe-Version", PREVIEW_VERSION)
-            .form(&form);
+        let request = request.header("Stripe-Version", PREVIEW_VERSION).form(&form);
         read(request.header("Idempotency-Key", "once")).await
     };
     let session = create().await.body;
@@ -258,14 +217,8 @@ async fn a_relink_session_is_made_once_per_key_and_completed_by_a_relink() {
     assert!(session["client_secret"].is_string());
     assert_eq!(create().await.body["id"], session["id"]);
 
-    let done = running
-        .control("relink", json!({ "session": session["id"] }))
-        .await
-        .body;
-    assert_eq!(
-        done["session"]["relink_result"]["authorization"],
-        authorization.as_str()
-    );
+    let done = running.control("relink", json!({ "session": session["id"] })).await.body;
+    assert_eq!(done["session"]["relink_result"]["authorization"], authorization.as_str());
     assert_eq!(done["session"]["client_secret"], Value::Null);
     let path = format!("{SESSIONS}/{}", session["id"].as_str().unwrap());
     for version in [PREVIEW_VERSION, GA_VERSION] {

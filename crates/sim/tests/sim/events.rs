@@ -17,10 +17,7 @@ fn linked() -> (Sim, String, Vec<String>, usize) {
 }
 
 fn relink_of(authorization: &str) -> Relink {
-    Relink {
-        authorization: Some(authorization.into()),
-        ..Relink::default()
-    }
+    Relink { authorization: Some(authorization.into()), ..Relink::default() }
 }
 
 #[track_caller]
@@ -42,10 +39,7 @@ fn each_verb_makes_the_events_the_documentation_names() {
     check(|sim, _, ids| sim.deny(&ids[0]).unwrap(), &[gone]);
     check(|sim, _, ids| sim.close(&ids[0]).unwrap(), &[gone]);
     check(|sim, _, ids| sim.unavailable(&ids[0]).unwrap(), &[gone]);
-    check(
-        |sim, _, ids| sim.disconnect(&ids[0]).unwrap(),
-        &["account.disconnected"],
-    );
+    check(|sim, _, ids| sim.disconnect(&ids[0]).unwrap(), &["account.disconnected"]);
     check(
         |sim, auth, _| sim.warn(auth, START + 1, None).unwrap(),
         &[
@@ -74,30 +68,20 @@ fn each_verb_makes_the_events_the_documentation_names() {
         (Feature::Balance, "account.refreshed_balance"),
         (Feature::Ownership, "account.refreshed_ownership"),
         (Feature::Transactions, "account.refreshed_transactions"),
-        (
-            Feature::InferredBalances,
-            "account.refreshed_inferred_balances",
-        ),
+        (Feature::InferredBalances, "account.refreshed_inferred_balances"),
     ] {
         check(
-            |sim, _, ids| {
-                sim.refresh(&ids[0], feature, RefreshStatus::Failed)
-                    .unwrap()
-            },
+            |sim, _, ids| sim.refresh(&ids[0], feature, RefreshStatus::Failed).unwrap(),
             &[event],
         );
     }
     check(
         |sim, _, ids| sim.numbers(&ids[0], NumberStatus::Expired, None).unwrap(),
-        &[
-            "account.account_numbers_updated",
-            "account.supported_payment_method_types_updated",
-        ],
+        &["account.account_numbers_updated", "account.supported_payment_method_types_updated"],
     );
     check(
         |sim, _, ids| {
-            sim.numbers(&ids[0], NumberStatus::Transactable, Some(START + 86_400))
-                .unwrap()
+            sim.numbers(&ids[0], NumberStatus::Transactable, Some(START + 86_400)).unwrap()
         },
         &["account.upcoming_account_number_expiry"],
     );
@@ -109,10 +93,7 @@ fn only_a_change_of_status_is_announced() {
     sim.close(&accounts[0]).unwrap();
     let expired = sim.expire(&authorization).unwrap();
     assert_eq!(expired.accounts, accounts[1..]);
-    assert_eq!(
-        sim.account(&accounts[0]).unwrap()["status_details"]["inactive"]["action"],
-        "none"
-    );
+    assert_eq!(sim.account(&accounts[0]).unwrap()["status_details"]["inactive"]["action"], "none");
     assert_eq!(sim.expire(&authorization).unwrap().events.len(), 0);
 }
 
@@ -122,14 +103,8 @@ fn a_relink_brings_back_what_a_relink_can_repair() {
     sim.close(&accounts[0]).unwrap();
     sim.expire(&authorization).unwrap();
     let relinked = sim.relink(relink_of(&authorization)).unwrap();
-    assert_eq!(
-        (relinked.accounts, relinked.events.len()),
-        (accounts[1..].to_vec(), 1)
-    );
-    assert_eq!(
-        sim.authorization(&authorization).unwrap()["status"],
-        "active"
-    );
+    assert_eq!((relinked.accounts, relinked.events.len()), (accounts[1..].to_vec(), 1));
+    assert_eq!(sim.authorization(&authorization).unwrap()["status"], "active");
     assert_eq!(sim.account(&accounts[0]).unwrap()["status"], "inactive");
 }
 
@@ -137,11 +112,7 @@ fn a_relink_brings_back_what_a_relink_can_repair() {
 fn silent_siblings_come_back_without_an_event() {
     let (sim, authorization, accounts, before) = linked();
     sim.expire(&authorization).unwrap();
-    sim.relink(Relink {
-        silent_siblings: true,
-        ..relink_of(&authorization)
-    })
-    .unwrap();
+    sim.relink(Relink { silent_siblings: true, ..relink_of(&authorization) }).unwrap();
     assert_eq!(types(&sim)[before + 2..], ["account.reactivated"]);
     for id in accounts {
         assert_eq!(sim.account(&id).unwrap()["status"], "active");
@@ -152,18 +123,9 @@ fn silent_siblings_come_back_without_an_event() {
 fn a_relink_before_the_date_only_clears_the_forecast() {
     let (sim, authorization, accounts, _) = linked();
     sim.warn(&authorization, START + 86_400, None).unwrap();
-    assert_eq!(
-        sim.relink(relink_of(&authorization)).unwrap().events.len(),
-        0
-    );
-    assert_eq!(
-        sim.account(&accounts[0]).unwrap()["status_details"],
-        json!({})
-    );
-    assert_eq!(
-        sim.authorization(&authorization).unwrap()["status_details"],
-        json!({})
-    );
+    assert_eq!(sim.relink(relink_of(&authorization)).unwrap().events.len(), 0);
+    assert_eq!(sim.account(&accounts[0]).unwrap()["status_details"], json!({}));
+    assert_eq!(sim.authorization(&authorization).unwrap()["status_details"], json!({}));
 }
 
 #[test]
@@ -179,21 +141,11 @@ fn a_new_authorization_takes_accounts_over_or_gets_new_ones() {
     let moved = sim.relink(some).unwrap();
     let new = moved.authorization.unwrap();
     assert_ne!(new, old);
-    assert_eq!(
-        types(&sim)[before + 2..],
-        ["account.reactivated", "session.updated"]
-    );
+    assert_eq!(types(&sim)[before + 2..], ["account.reactivated", "session.updated"]);
     let at = |id: &str| sim.account(id).unwrap()["authorization"].clone();
-    assert_eq!(
-        (at(&accounts[0]), at(&accounts[1])),
-        (json!(new), json!(old))
-    );
+    assert_eq!((at(&accounts[0]), at(&accounts[1])), (json!(new), json!(old)));
 
-    let replaced = Relink {
-        new_authorization: true,
-        new_account_ids: true,
-        ..relink_of(&old)
-    };
+    let replaced = Relink { new_authorization: true, new_account_ids: true, ..relink_of(&old) };
     let replaced = sim.relink(replaced).unwrap();
     assert_ne!(replaced.accounts, accounts[1..]);
     assert_eq!(types(&sim).last().unwrap(), "account.created");
@@ -204,20 +156,12 @@ fn a_new_authorization_takes_accounts_over_or_gets_new_ones() {
 fn a_failed_relink_changes_nothing_but_its_session() {
     for (outcome, status, reason) in [
         (Outcome::NoAccount, "succeeded", json!("no_account")),
-        (
-            Outcome::NoAuthorization,
-            "failed",
-            json!("no_authorization"),
-        ),
+        (Outcome::NoAuthorization, "failed", json!("no_authorization")),
         (Outcome::Cancelled, "cancelled", json!(null)),
     ] {
         let (sim, authorization, accounts, _) = linked();
         sim.expire(&authorization).unwrap();
-        let failed = Relink {
-            outcome,
-            send_session: true,
-            ..relink_of(&authorization)
-        };
+        let failed = Relink { outcome, send_session: true, ..relink_of(&authorization) };
         assert_eq!(sim.relink(failed).unwrap().events.len(), 1);
         let event = sim.events().pop().unwrap();
         Schemas::of(PREVIEW_VERSION).check_event(&event);
@@ -234,10 +178,7 @@ fn disconnected_is_final() {
     for id in &accounts {
         sim.disconnect(id).unwrap();
     }
-    assert_eq!(
-        sim.authorization(&authorization).unwrap()["status"],
-        "disconnected"
-    );
+    assert_eq!(sim.authorization(&authorization).unwrap()["status"], "disconnected");
     assert!(sim.reactivate(&accounts[0]).is_err());
     assert!(sim.relink(relink_of(&authorization)).is_err());
     assert!(sim.close(&accounts[0]).is_err());
@@ -247,21 +188,10 @@ fn disconnected_is_final() {
 fn values_of_tomorrow_can_be_told_today() {
     let (sim, _, accounts, _) = linked();
     let target = Target::from(accounts[0].as_str());
-    let (cause, action) = (
-        Cause::Other("new_cause".into()),
-        Action::Other("new_action".into()),
-    );
-    sim.apply(Verb::Deactivate {
-        target,
-        cause,
-        action,
-    })
-    .unwrap();
+    let (cause, action) = (Cause::Other("new_cause".into()), Action::Other("new_action".into()));
+    sim.apply(Verb::Deactivate { target, cause, action }).unwrap();
     let expected = json!({ "inactive": { "cause": "new_cause", "action": "new_action" } });
-    assert_eq!(
-        sim.account(&accounts[0]).unwrap()["status_details"],
-        expected
-    );
+    assert_eq!(sim.account(&accounts[0]).unwrap()["status_details"], expected);
 }
 
 #[test]
@@ -269,22 +199,15 @@ fn the_same_seed_gives_the_same_ids_however_webhooks_travel() {
     let run = |config: SimConfig| {
         let sim = Sim::new(config);
         let linked = sim.link(Link::default()).unwrap();
-        sim.expire(linked.authorization.as_deref().unwrap())
-            .unwrap();
+        sim.expire(linked.authorization.as_deref().unwrap()).unwrap();
         sim.events()
     };
     let first = run(still());
     assert_eq!(first, run(still()));
-    let mut lossy = SimConfig {
-        webhook_url: Some("http://127.0.0.1:9".into()),
-        ..still()
-    };
+    let mut lossy = SimConfig { webhook_url: Some("http://127.0.0.1:9".into()), ..still() };
     (lossy.delivery.lose, lossy.delivery.duplicate) = (0.5, 0.5);
     assert_eq!(first[1]["id"], run(lossy)[1]["id"]);
-    assert_ne!(
-        first[0]["id"],
-        run(SimConfig { seed: 2, ..still() })[0]["id"]
-    );
+    assert_ne!(first[0]["id"], run(SimConfig { seed: 2, ..still() })[0]["id"]);
     let id = first[0]["data"]["object"]["id"].as_str().unwrap();
     assert!(id.starts_with("fca_1") && id.len() == 28, "{id}");
 }
@@ -293,16 +216,9 @@ fn the_same_seed_gives_the_same_ids_however_webhooks_travel() {
 fn traffic_is_what_the_published_schemas_say_in_both_versions() {
     for version in [PREVIEW_VERSION, GA_VERSION] {
         let schemas = Schemas::of(version);
-        let sim = SimConfig {
-            webhook_version: version.into(),
-            ..still()
-        };
+        let sim = SimConfig { webhook_version: version.into(), ..still() };
         let traffic = || {
-            let config = TrafficConfig {
-                sim: sim.clone(),
-                authorizations: 20,
-                accounts: 3,
-            };
+            let config = TrafficConfig { sim: sim.clone(), authorizations: 20, accounts: 3 };
             Traffic::new(config).take(300)
         };
         let mut kinds = Vec::new();
@@ -314,10 +230,6 @@ fn traffic_is_what_the_published_schemas_say_in_both_versions() {
         kinds.sort_unstable();
         kinds.dedup();
         assert!(kinds.len() >= 6, "{kinds:?}");
-        assert!(
-            traffic()
-                .map(|event| event.id)
-                .eq(traffic().map(|event| event.id))
-        );
+        assert!(traffic().map(|event| event.id).eq(traffic().map(|event| event.id)));
     }
 }

@@ -1,5 +1,6 @@
 //! A running simulator, a receiver of webhooks, and the published schemas.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,20 +16,13 @@ pub(crate) const START: i64 = 1_793_581_200;
 
 /// A configuration whose clock stands still at [`START`].
 pub(crate) fn still() -> SimConfig {
-    SimConfig {
-        start_unix_s: Some(START),
-        time_scale: 0.0,
-        ..SimConfig::default()
-    }
+    SimConfig { start_unix_s: Some(START), time_scale: 0.0, ..SimConfig::default() }
 }
 
 /// The event types of a run, without their common prefix.
 pub(crate) fn types(sim: &Sim) -> Vec<String> {
     let name = |event: &Value| event["type"].as_str().unwrap_or_default().to_owned();
-    sim.events()
-        .iter()
-        .map(|e| name(e).replace("financial_connections.", ""))
-        .collect()
+    sim.events().iter().map(|e| name(e).replace("financial_connections.", "")).collect()
 }
 
 /// A simulator on a port of its own, with a client.
@@ -59,26 +53,18 @@ impl Running {
 
     /// A call with the right key.
     pub(crate) async fn get(&self, path: &str, version: &str) -> Answer {
-        let request = self
-            .client
-            .get(format!("{}{path}", self.base))
-            .bearer_auth("sk_test_sim");
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth("sk_test_sim");
         read(request.header("Stripe-Version", version)).await
     }
 
     /// A call as it is.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.client
-            .request(method.parse().unwrap(), format!("{}{path}", self.base))
+        self.client.request(method.parse().unwrap(), format!("{}{path}", self.base))
     }
 
     /// A call of the control API.
     pub(crate) async fn control(&self, path: &str, body: Value) -> Answer {
-        read(
-            self.request("POST", &format!("/control/{path}"))
-                .json(&body),
-        )
-        .await
+        read(self.request("POST", &format!("/control/{path}")).json(&body)).await
     }
 }
 
@@ -86,11 +72,7 @@ pub(crate) async fn read(request: reqwest::RequestBuilder) -> Answer {
     let answer = request.send().await.unwrap();
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
-    Answer {
-        status,
-        headers,
-        body,
-    }
+    Answer { status, headers, body }
 }
 
 /// One webhook as it arrived.
@@ -115,11 +97,7 @@ impl Receiver {
             let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
             let body = serde_json::from_slice(&bytes).unwrap();
             let mut kept = kept.lock().unwrap();
-            kept.push(Arrival {
-                signature,
-                bytes,
-                body,
-            });
+            kept.push(Arrival { signature, bytes, body });
             if kept.len() <= refuse_first {
                 StatusCode::SERVICE_UNAVAILABLE
             } else {
@@ -145,15 +123,14 @@ impl Receiver {
 
 /// Waits for all deliveries, but not for ever.
 pub(crate) async fn flush(sim: &Sim) {
-    assert!(
-        sim.flush(Duration::from_secs(20)).await,
-        "deliveries are still pending"
-    );
+    assert!(sim.flush(Duration::from_secs(20)).await, "deliveries are still pending");
 }
 
 /// The published schemas of one release.
 pub(crate) struct Schemas {
     release: Value,
+    /// Compiled on first use, which takes far longer than a check.
+    compiled: Mutex<HashMap<String, jsonschema::Validator>>,
 }
 
 impl Schemas {
@@ -163,41 +140,39 @@ impl Schemas {
         let mut release = file["releases"][version].take();
         assert!(release.is_object(), "no schemas of {version}");
         strict(&mut release);
-        Schemas { release }
+        Schemas { release, compiled: Mutex::default() }
     }
 
     /// Demands that an object is exactly what the release says: no more and no other.
     pub(crate) fn check(&self, name: &str, object: &Value) {
-        let root =
-            json!({ "$ref": format!("#/schemas/{name}"), "schemas": self.release["schemas"] });
-        demand(&root, object);
+        self.demand(&format!("/schemas/{name}"), object);
     }
 
     /// Demands the same of a snapshot event and of the object in it.
     pub(crate) fn check_event(&self, event: &Value) {
-        demand(&self.release["snapshot_event_envelope"], event);
+        self.demand("/snapshot_event_envelope", event);
         let name = &self.release["snapshot_events"][event["type"].as_str().unwrap()];
-        self.check(
-            name.as_str().expect("an event type of this release"),
-            &event["data"]["object"],
-        );
+        self.check(name.as_str().expect("an event type of this release"), &event["data"]["object"]);
     }
 
     /// Demands the same of a thin notification.
     pub(crate) fn check_thin(&self, event: &Value) {
-        demand(&self.release["thin_event_envelope"], event);
+        self.demand("/thin_event_envelope", event);
         let known = self.release["thin_events"].as_array().unwrap();
         assert!(known.contains(&event["type"]), "{event}");
     }
-}
 
-fn demand(schema: &Value, object: &Value) {
-    let validator = jsonschema::validator_for(schema).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(object)
-        .map(|e| format!("{}: {e}", e.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{object:#}");
+    fn demand(&self, place: &str, object: &Value) {
+        let mut compiled = self.compiled.lock().unwrap();
+        let validator = compiled.entry(place.to_owned()).or_insert_with(|| {
+            let mut root = self.release.clone();
+            root["$ref"] = format!("#{place}").into();
+            jsonschema::validator_for(&root).unwrap()
+        });
+        let errors: Vec<String> =
+            validator.iter_errors(object).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{object:#}");
+    }
 }
 
 /// From OpenAPI to JSON Schema: `nullable` becomes a type, and objects are closed, so that a
