@@ -20,7 +20,8 @@ pub struct SimConfig {
     pub webhook_secret: String,
     /// During a rotation: a second secret that signs every webhook as well.
     pub previous_webhook_secret: Option<String>,
-    /// The version that shapes event bodies, fixed on the destination as at Stripe.
+    /// The version that shapes event bodies, as on Stripe's destinations. What is not a version
+    /// counts as preview.
     pub webhook_version: String,
     /// How webhooks travel.
     pub delivery: Delivery,

@@ -98,7 +98,7 @@ async fn send(sim: &Sim, client: &reqwest::Client, outgoing: Outgoing) {
     let delivered = answer.as_ref().is_ok_and(|status| status.is_success());
     state.outbox.record(&outgoing, answer.map(|status| status.as_u16()));
     if delivered {
-        state.mark_delivered(&outgoing.event);
+        state.mark_delivered(outgoing.sequence);
         return;
     }
     tracing::debug!(event.id = outgoing.id, attempt = outgoing.attempt, "webhook not accepted");

@@ -83,6 +83,8 @@ impl EventType {
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) id: String,
+    /// Counts events without gaps, so that one is found by arithmetic.
+    pub(crate) sequence: usize,
     pub(crate) kind: EventType,
     pub(crate) created_unix_s: i64,
     pub(crate) stripe_account: Option<String>,

@@ -20,6 +20,8 @@ pub(crate) struct Outgoing {
     pub(crate) id: String,
     /// The id of the snapshot event.
     pub(crate) event: String,
+    /// The snapshot event's sequence.
+    pub(crate) sequence: usize,
     pub(crate) kind: EventType,
     pub(crate) body: Bytes,
     /// From 1.

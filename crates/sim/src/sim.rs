@@ -44,7 +44,7 @@ pub struct ClockChange {
     pub time_scale: Option<f64>,
 }
 
-/// What a call of the Stripe API is answered with instead of the truth.
+/// What a call of the Stripe API is answered with instead of the truth, whatever it asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {

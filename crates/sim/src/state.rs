@@ -44,10 +44,11 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) limiter: ReadLimiter,
     /// First answers by idempotency key, with the request they answered.
-    pub(crate) replays: HashMap<String, (String, u16, Value)>,
+    pub(crate) replays: HashMap<String, (String, Value)>,
     /// The API request in hand, which its events name.
     pub(crate) request_id: Option<String>,
     pub(crate) next_sequence: u64,
+    next_event: usize,
 }
 
 impl State {
@@ -67,6 +68,7 @@ impl State {
             replays: HashMap::new(),
             request_id: None,
             next_sequence: 0,
+            next_event: 0,
         }
     }
 
@@ -122,6 +124,7 @@ impl State {
         for id in ids {
             let event = self.event(id, kind, object.clone(), &object_id, &stripe_account);
             change.events.push(event.id.clone());
+            self.next_event += 1;
             self.dispatch(&event);
             self.events.push_back(event);
             if self.events.len() > MAX_EVENTS {
@@ -178,6 +181,7 @@ impl State {
         Event {
             created_unix_s: created_unix_ms.div_euclid(1000),
             id,
+            sequence: self.next_event,
             kind,
             stripe_account: stripe_account.clone(),
             body,
@@ -219,8 +223,15 @@ impl State {
         } else {
             (event.id.clone(), event.body.clone())
         };
-        let kind = event.kind;
-        Outgoing { id, event: event.id.clone(), kind, body, attempt: 1, retries_left: retries }
+        Outgoing {
+            id,
+            event: event.id.clone(),
+            sequence: event.sequence,
+            kind: event.kind,
+            body,
+            attempt: 1,
+            retries_left: retries,
+        }
     }
 
     /// Sends a kept event once more, without retries, as a resend by hand does.
@@ -232,10 +243,11 @@ impl State {
         Ok(())
     }
 
-    /// Remembers that an event arrived, for `delivery_success`.
-    pub(crate) fn mark_delivered(&mut self, id: &str) {
-        // Deliveries are mostly of recent events, so the search from the end is short.
-        if let Some(event) = self.events.iter_mut().rev().find(|event| event.id == id) {
+    /// Remembers that an event arrived, for `delivery_success`. It may be too old to be kept.
+    pub(crate) fn mark_delivered(&mut self, sequence: usize) {
+        let oldest = self.events.front().map_or(0, |event| event.sequence);
+        let place = sequence.checked_sub(oldest);
+        if let Some(event) = place.and_then(|place| self.events.get_mut(place)) {
             event.delivered = true;
         }
     }

@@ -1,7 +1,6 @@
 //! The writes: make a session, refresh, disconnect. The same idempotency key gives the same
-//! answer again.
+//! answer again; unlike at Stripe, an error is not kept.
 
-use axum::http::StatusCode;
 use serde_json::Value;
 
 use crate::api::call::Call;
@@ -27,10 +26,13 @@ pub(crate) fn answer(
 ) -> Option<Result<Value, Failure>> {
     let request = format!("{path}?{}", String::from_utf8_lossy(form));
     if let Some(key) = &call.idempotency_key
-        && let Some((first, status, body)) = state.replays.get(key)
+        && let Some((first, body)) = state.replays.get(key)
     {
-        let same = *first == request && *status == StatusCode::OK.as_u16();
-        return Some(if same { Ok(body.clone()) } else { Err(Failure::idempotency()) });
+        return Some(if *first == request {
+            Ok(body.clone())
+        } else {
+            Err(Failure::idempotency())
+        });
     }
     let answer = match segments {
         ["financial_connections", "sessions"] => create_session(state, call),
@@ -42,8 +44,7 @@ pub(crate) fn answer(
         if state.replays.len() >= MAX_REPLAYS {
             state.replays.clear();
         }
-        let first = (request, StatusCode::OK.as_u16(), body.clone());
-        state.replays.insert(key.clone(), first);
+        state.replays.insert(key.clone(), (request, body.clone()));
     }
     Some(answer)
 }
