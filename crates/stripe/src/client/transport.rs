@@ -128,11 +128,8 @@ impl Transport {
 }
 
 impl Failure {
-    /// Stripe's SDKs retry whatever happened to the connection.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the error names the URL; it is dropped here so that it cannot be logged"
-    )]
+    /// Stripe's SDKs retry whatever happened to the connection. The error itself names the URL
+    /// and goes no further.
     fn of_connection(error: reqwest::Error) -> Self {
         let error = if error.is_timeout() { ReadError::Timeout } else { ReadError::Connection };
         Self { error, retry: true }
