@@ -1,1 +1,45 @@
-//! rabbitmq.
+//! The [`bus`](relink_bus) ports over RabbitMQ, and the only crate that knows the AMQP library.
+//!
+//! * [`RabbitPublisher`] publishes persistent messages and answers only once the broker has
+//!   confirmed that very message; see `outlet` for how confirms and returns are paired.
+//! * [`RabbitSubscriber`] hands out batches of one work queue and settles them, with the retry
+//!   ladder and the parked queue; see `supervisor` for how it comes back from anything.
+//! * [`declare`] and [`verify`] hold the broker against `bus::topology`.
+//!
+//! Both adapters own a supervisor that rebuilds connection, channel, settings and consumer after
+//! any trouble; the library's own recovery is off, because it covers neither channel errors nor
+//! acknowledgement timeouts nor deleted queues. Publishing and consuming use separate
+//! connections, because a memory or disk alarm stops everything on a connection that publishes,
+//! acknowledgements included. Every wait is bounded.
+//!
+//! There is no rule, no batching policy and no metric registry here: [`BrokerState`] says how the
+//! connection is, and whoever serves metrics reads it. The AMQP library writes returned messages
+//! with their bodies to the log at `warn`; a filter must contain [`LOG_DIRECTIVE`].
+
+mod aside;
+mod backoff;
+mod config;
+mod connection;
+mod driver;
+mod ledger;
+mod mismatch;
+mod outlet;
+mod outstanding;
+mod properties;
+mod publisher;
+mod shelf;
+mod state;
+mod subscriber;
+mod supervisor;
+mod topology;
+
+pub use config::{ConfigError, RabbitConfig};
+pub use mismatch::Mismatch;
+pub use publisher::RabbitPublisher;
+pub use state::{BrokerState, BrokerStatus};
+pub use subscriber::RabbitSubscriber;
+pub use topology::{Finding, TopologyError, declare, verify};
+
+/// What every log filter must contain: the AMQP library logs returned messages with their bodies
+/// at `warn`, and what it has to say about connections is said here once, at the boundary.
+pub const LOG_DIRECTIVE: &str = "lapin=off";

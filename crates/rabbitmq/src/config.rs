@@ -1,0 +1,147 @@
+//! Settings of a connection to the broker.
+
+use std::fmt;
+use std::time::Duration;
+
+use lapin::uri::AMQPUri;
+
+/// What both adapters need to know; [`RabbitConfig::new`] sets the defaults.
+#[derive(Clone)]
+pub struct RabbitConfig {
+    /// Holds the password, therefore private and absent from `Debug`.
+    uri: AMQPUri,
+    /// How long connecting, with login, may take. Default 10 s.
+    pub connect_timeout: Duration,
+    /// How long a confirm, or any other answer of the broker, may take. Default 5 s, well within
+    /// the time after which Stripe gives a webhook up.
+    pub confirm_timeout: Duration,
+    /// How many publishes may wait for their confirm. Default 512: beyond 256 to 512 a channel
+    /// gains latency and no throughput.
+    pub in_flight_max: usize,
+    /// How many deliveries may be unsettled. Default 512: one batch in hand, one on its way.
+    pub prefetch: u16,
+    /// The name that the broker shows for the connection, followed by its purpose.
+    pub connection_name: String,
+    /// The first wait after a failure. Default 100 ms.
+    pub backoff_min: Duration,
+    /// The longest wait after a failure. Default 5 s.
+    pub backoff_max: Duration,
+}
+
+/// The URL is not one; says which setting to correct and never repeats it, since it holds a
+/// password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "RELINK_AMQP_URL is not an AMQP URL; write amqp://user:password@host:5672/%2f or \
+     amqps://user:password@host:5671/%2f (the virtual host percent-encoded, `/` is %2f)"
+)]
+pub struct ConfigError;
+
+/// Default heartbeat: a dead peer is noticed within twice this time.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+impl RabbitConfig {
+    /// Takes the URL and the default of everything else.
+    ///
+    /// The heartbeat is 10 s unless the URL's query says otherwise (`?heartbeat=15`).
+    ///
+    /// # Errors
+    /// If it is not an `amqp://` or `amqps://` URL.
+    pub fn new(url: &str) -> Result<Self, ConfigError> {
+        let mut uri: AMQPUri = url.parse().map_err(|_| ConfigError)?;
+        if let Some(host) = ipv6_host(url) {
+            uri.authority.host = host.to_owned();
+        }
+        // Without heartbeats a peer that vanished silently would never be noticed.
+        uri.query.heartbeat =
+            uri.query.heartbeat.filter(|seconds| *seconds > 0).or(Some(HEARTBEAT_SECONDS));
+        Ok(Self {
+            uri,
+            connect_timeout: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(5),
+            in_flight_max: 512,
+            prefetch: 512,
+            connection_name: "relink".to_owned(),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+        })
+    }
+
+    pub(crate) fn uri(&self) -> AMQPUri {
+        self.uri.clone()
+    }
+
+    /// Where the broker is, without user and password.
+    pub fn broker(&self) -> String {
+        let authority = &self.uri.authority;
+        format!("{}://{}:{}", self.uri.scheme, authority.host, authority.port)
+    }
+
+    /// The virtual host.
+    pub fn vhost(&self) -> &str {
+        &self.uri.vhost
+    }
+
+    /// The user that logs in.
+    pub(crate) fn user(&self) -> &str {
+        &self.uri.authority.userinfo.username
+    }
+}
+
+impl fmt::Debug for RabbitConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitConfig")
+            .field("broker", &self.broker())
+            .field("vhost", &self.vhost())
+            .field("connect_timeout", &self.connect_timeout)
+            .field("confirm_timeout", &self.confirm_timeout)
+            .field("in_flight_max", &self.in_flight_max)
+            .field("prefetch", &self.prefetch)
+            .field("connection_name", &self.connection_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The library's parser takes a bracketed address for a missing host, which it reads as
+/// `localhost`.
+fn ipv6_host(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1;
+    let authority = authority.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.strip_prefix('[')?.split_once(']').map(|(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_and_broker_show_neither_user_nor_password() {
+        let config = RabbitConfig::new("amqp://anna:hunter2@mq.example:5673/%2fprod").unwrap();
+        let shown = format!("{config:?} {}", config.broker());
+        assert!(!shown.contains("hunter2") && !shown.contains("anna"), "{shown}");
+        assert_eq!(config.broker(), "amqp://mq.example:5673");
+        assert_eq!(config.vhost(), "/prod");
+    }
+
+    #[test]
+    fn a_wrong_url_names_the_setting_and_is_not_repeated() {
+        let error = RabbitConfig::new("amq//anna:hunter2@mq").unwrap_err().to_string();
+        assert!(error.contains("RELINK_AMQP_URL") && !error.contains("hunter2"), "{error}");
+        assert!(RabbitConfig::new("http://mq.example").is_err());
+    }
+
+    #[test]
+    fn an_ipv6_address_is_not_taken_for_localhost() {
+        let config = RabbitConfig::new("amqp://a:b@[::1]:5673/%2f").unwrap();
+        assert_eq!(config.uri().authority.host, "::1");
+        assert_eq!(config.uri().authority.port, 5673);
+    }
+
+    #[test]
+    fn heartbeats_cannot_be_switched_off() {
+        let heartbeat = |url| RabbitConfig::new(url).unwrap().uri().query.heartbeat;
+        assert_eq!(heartbeat("amqp://mq/%2f?heartbeat=0"), Some(HEARTBEAT_SECONDS));
+        assert_eq!(heartbeat("amqp://mq/%2f?heartbeat=15"), Some(15));
+    }
+}
