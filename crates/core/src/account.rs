@@ -76,7 +76,7 @@ pub struct Account {
 pub struct Merged {
     /// Something that is known changed its value.
     pub changed: bool,
-    /// Every part of the observation is older than what is known.
+    /// Later news is known, and it changed nothing.
     pub stale: bool,
     /// Two events of one second contradict each other.
     pub tied: bool,
@@ -228,9 +228,14 @@ impl Account {
         }
         self.merge_description(&seen.description, seen.stamp, &mut tally);
         let moved = before != (self.status(), self.authorization().cloned());
+        let changed = moved || tally.changed;
+        let older = match seen.status {
+            Some(_) => tally.older_status,
+            None => tally.parts > 0 && tally.older == tally.parts,
+        };
         Merged {
-            changed: moved || tally.changed,
-            stale: tally.parts > 0 && tally.older == tally.parts,
+            changed,
+            stale: older && !changed,
             tied: tally.tied,
             fresh_status: tally.fresh_status,
         }
@@ -246,8 +251,7 @@ impl Account {
         };
         let known = *slot;
         *slot = known.max(Some(seen.stamp));
-        let older = Some(seen.stamp) < newest;
-        tally.count(if older { Joined::Older } else { Joined::Same });
+        tally.older_status = Some(seen.stamp) < newest;
         // Between two events (or two reads) nothing but a further read can tell which was last.
         tally.fresh_status = known < Some(seen.stamp);
         tally.tied |= newest == Some(seen.stamp) && known != Some(seen.stamp);
@@ -311,6 +315,7 @@ struct Tally {
     changed: bool,
     tied: bool,
     fresh_status: bool,
+    older_status: bool,
 }
 
 impl Tally {

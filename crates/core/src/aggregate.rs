@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::command::{About, Because, Reason};
 use crate::id::{AccountId, AuthorizationId, CaseId, HomeKey, SessionId};
 use crate::observation::{
-    Action, AuthorizationObservation, Details, Forecast, Holder, RelinkOutcome, Stamp, Status,
+    Action, AuthorizationObservation, Details, Forecast, Holder, RelinkOutcome, Status,
 };
 use crate::register::{Joined, Register, join, value};
 use crate::time::{Second, Time};
@@ -129,13 +129,16 @@ pub struct Verify {
     pub asked: u32,
 }
 
-/// Evidence that another authorization took over.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Evidence that another authorization took over; the order is by time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Takeover {
-    /// The other authorization.
-    pub by: AuthorizationId,
     /// The first second at which it was seen to have taken over.
     pub at: Second,
+    /// The other authorization.
+    pub by: AuthorizationId,
+    /// The account that stands for the old one there; `None`: the account itself moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<AccountId>,
 }
 
 /// The `reconcile_accounts` that takeovers call for.
@@ -174,7 +177,8 @@ pub struct State {
     pub holder: Option<Register<Holder>>,
     /// The bank's name, likewise.
     pub institution_name: Option<Register<Arc<str>>>,
-    /// What shows that another authorization took over, by the account or session that shows it.
+    /// What shows that another authorization took over, by the account that was taken over or
+    /// the session that did it.
     pub takeovers: BTreeMap<Arc<str>, Takeover>,
     /// What the takeover calls for.
     pub reconcile: Reconcile,
@@ -218,14 +222,38 @@ impl Aggregate {
         value(&self.state.forecast)?.as_ref()
     }
 
-    /// The authorization that took over, and when the takeover was first seen; `None` also where
-    /// an account was seen active here since: then this one is still in use.
-    pub fn superseded_by(&self) -> Option<(&AuthorizationId, Second)> {
-        let first = self.state.takeovers.values().map(|one| one.at).min()?;
-        let latest = self.state.takeovers.values().max_by_key(|one| (one.at, &one.by))?;
-        let alive = self.accounts.values().filter_map(|account| account.active).max();
-        let still_used = alive.is_some_and(|Stamp(seen, _)| seen > first);
-        (!still_used).then_some((&latest.by, first))
+    /// Takeovers that still hold: an account that worked here after it was thought replaced was
+    /// not replaced.
+    fn takeovers(&self) -> impl Iterator<Item = &Takeover> {
+        self.state.takeovers.iter().filter_map(|(id, takeover)| {
+            let active = self.accounts.get(&**id).and_then(|account| account.active);
+            let refuted = takeover.replaced_by.is_some()
+                && active.is_some_and(|active| active.0 > takeover.at);
+            (!refuted).then_some(takeover)
+        })
+    }
+
+    /// The authorization that took over last, from all or some of the accounts.
+    pub fn taken_over_by(&self) -> Option<&AuthorizationId> {
+        self.takeovers().max().map(|takeover| &takeover.by)
+    }
+
+    /// Whether another authorization took over as a whole: it did, and nothing works here.
+    pub fn is_superseded(&self) -> bool {
+        let works = |account: &Account| account.status() == Some(Status::Active);
+        self.takeovers().next().is_some() && !self.accounts.values().any(works)
+    }
+
+    /// Whether an account's outage needs no relink any more: it was replaced, or the whole
+    /// authorization was, and it has not worked here since.
+    pub fn is_moot(&self, id: &AccountId, account: &Account) -> bool {
+        let since = match self.state.takeovers.get(id.as_str()) {
+            Some(replaced) => Some(replaced.at),
+            None if self.is_superseded() => self.takeovers().map(|one| one.at).min(),
+            None => None,
+        };
+        let worked = |since| account.active.is_some_and(|active| active.0 > since);
+        account.is_inactive() && since.is_some_and(|since| !worked(since))
     }
 
     /// A provisional home whose account has moved out: nothing is left to keep.

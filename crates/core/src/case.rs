@@ -212,7 +212,8 @@ impl Deciding<'_> {
 
 fn outcome(aggregate: &Aggregate, case: &Case, health: Health) -> CaseOutcome {
     let relinked = |attempt: &crate::aggregate::Attempt| attempt.outcome == RelinkOutcome::Repaired;
-    if aggregate.superseded_by().is_some() {
+    let taken = |id: &AccountId| aggregate.state.takeovers.contains_key(id.as_str());
+    if aggregate.is_superseded() || case.named.iter().any(taken) {
         CaseOutcome::Moved
     } else if health == Health::Disconnected {
         CaseOutcome::Disconnected
@@ -231,9 +232,10 @@ fn concerned<'a>(
     reason: Reason,
     is_due: impl Fn(&Account) -> bool + 'a,
 ) -> impl Iterator<Item = (&'a AccountId, &'a Account)> {
+    let moot = |id: &AccountId, account: &Account| aggregate.is_moot(id, account);
     let any_expiring = aggregate.accounts.values().any(Account::is_expiring);
-    aggregate.accounts.iter().filter(move |(_, account)| match reason {
-        Reason::Inactive => account.needs_relink(),
+    aggregate.accounts.iter().filter(move |(id, account)| match reason {
+        Reason::Inactive => account.needs_relink() && !moot(id, account),
         // Where only the authorization has a date, it holds for all that work.
         Reason::Upcoming if any_expiring => account.is_expiring(),
         Reason::Upcoming => account.status() == Some(Status::Active),

@@ -46,7 +46,11 @@ impl Deciding<'_> {
         };
         let known_before = account.past_authorizations().next().is_some();
         let verdict = self.edit(&home, |this, aggregate| {
-            aggregate.state.takeovers.remove(seen.account.as_str());
+            // Having moved away does not count once it is back.
+            let id = seen.account.as_str();
+            if aggregate.state.takeovers.get(id).is_some_and(|one| one.replaced_by.is_none()) {
+                aggregate.state.takeovers.remove(id);
+            }
             aggregate.accounts.insert(seen.account.clone(), account);
             this.unpack(aggregate, &seen.account, luggage);
             this.follow_account(aggregate, seen, &before, merged)
@@ -113,7 +117,7 @@ impl Deciding<'_> {
             if self.world.get(&past).is_none() && named != Some(&past.home) {
                 continue;
             }
-            let takeover = Takeover { by: by.clone(), at: first.0 };
+            let takeover = Takeover { by: by.clone(), at: first.0, replaced_by: None };
             self.take_over(&past, Arc::from(id.as_str()), takeover);
         }
     }

@@ -9,7 +9,7 @@ use crate::time::{Second, Time};
 
 /// Derives the health from all accounts that are not disconnected.
 pub fn health(aggregate: &Aggregate, policy: &Policy, now: Time) -> Health {
-    if aggregate.accounts.is_empty() && aggregate.superseded_by().is_some() {
+    if aggregate.accounts.is_empty() && aggregate.is_superseded() {
         return Health::Disconnected;
     }
     derive(aggregate.accounts.values(), aggregate.forecast(), policy, now)
@@ -21,22 +21,14 @@ pub fn health(aggregate: &Aggregate, policy: &Policy, now: Time) -> Health {
 /// authorization, what was left behind goes out as `reconcile_accounts` and is not prompted for
 /// again, unless it breaks anew.
 pub fn need(aggregate: &Aggregate, policy: &Policy, now: Time) -> Option<Reason> {
-    let Some((_, since)) = aggregate.superseded_by() else {
+    if aggregate.state.takeovers.is_empty() {
         return health(aggregate, policy, now).reason();
-    };
-    let current = aggregate.accounts.values().filter(|account| !is_moot(account, since));
-    let forecast = aggregate
-        .state
-        .forecast
-        .as_ref()
-        .filter(|register| register.0.0 > since)
-        .and_then(|register| register.1.as_ref());
+    }
+    let accounts = aggregate.accounts.iter();
+    let current =
+        accounts.filter(|(id, account)| !aggregate.is_moot(id, account)).map(|(_, one)| one);
+    let forecast = aggregate.forecast().filter(|_| !aggregate.is_superseded());
     derive(current, forecast, policy, now).reason()
-}
-
-/// An account whose outage is older than the takeover.
-fn is_moot(account: &Account, since: Second) -> bool {
-    account.active.is_none_or(|active| active.0 <= since)
 }
 
 fn derive<'a>(

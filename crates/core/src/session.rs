@@ -17,7 +17,7 @@ impl Deciding<'_> {
             applied |= self.account_observed(account) == Verdict::Applied;
         }
         if let RelinkOutcome::NewAuthorization(by) = &seen.outcome {
-            let takeover = Takeover { by: by.clone(), at: seen.stamp.0 };
+            let takeover = Takeover { by: by.clone(), at: seen.stamp.0, replaced_by: None };
             self.take_over(&home, Arc::from(seen.session.as_str()), takeover);
             applied = true;
         }

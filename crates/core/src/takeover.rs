@@ -19,7 +19,8 @@ impl Deciding<'_> {
     pub(crate) fn take_over(&mut self, left: &HomeKey, evidence: Arc<str>, takeover: Takeover) {
         let due = self.now.after(self.policy.settle);
         let already = self.world.get(left).and_then(|one| one.state.takeovers.get(&evidence));
-        if already == Some(&takeover) {
+        let earlier = |known: &Takeover| known.replaced_by.is_some() && *known <= takeover;
+        if already.is_some_and(|known| *known == takeover || earlier(known)) {
             return;
         }
         self.edit(left, |this, aggregate| {
@@ -45,18 +46,11 @@ impl Deciding<'_> {
         };
         let mut found: Vec<(HomeKey, Arc<str>, Takeover)> = Vec::new();
         for other in self.world.relatives(home, &holder.id) {
-            let as_new = first_replaced(other, account);
-            if let (Some(created), Some(by)) = (as_new, home.home.authorization()) {
-                let takeover = Takeover { by: by.clone(), at: created };
-                found.push((other.key.clone(), seen.account.as_str().into(), takeover));
+            for (id, old) in &other.accounts {
+                found.extend(replacement((home, &seen.account, account), (&other.key, id, old)));
             }
-            let successor =
-                other.accounts.iter().find_map(|(id, newer)| Some((id, replaces(newer, account)?)));
-            if let (Some((id, created)), Some(by)) = (successor, other.key.home.authorization())
-                && !home.home.is_provisional()
-            {
-                let takeover = Takeover { by: by.clone(), at: created };
-                found.push((home.clone(), id.as_str().into(), takeover));
+            for (id, newer) in &other.accounts {
+                found.extend(replacement((&other.key, id, newer), (home, &seen.account, account)));
             }
         }
         for (left, evidence, takeover) in found {
@@ -69,7 +63,7 @@ impl Deciding<'_> {
         let Some(due) = aggregate.state.reconcile.due.filter(|due| *due <= self.now) else {
             return;
         };
-        let Some((by, _)) = aggregate.superseded_by() else {
+        let Some(by) = aggregate.taken_over_by() else {
             aggregate.state.reconcile.due = None;
             return;
         };
@@ -88,16 +82,24 @@ impl Deciding<'_> {
     }
 }
 
-/// When the newer account was linked, if it replaces an account of the other authorization.
-fn first_replaced(other: &Aggregate, newer: &Account) -> Option<Second> {
-    other.accounts.values().find_map(|old| replaces(newer, old))
+type Placed<'a> = (&'a HomeKey, &'a AccountId, &'a Account);
+
+/// What the old account's authorization has to know, if the newer one stands for it.
+fn replacement(newer: Placed<'_>, old: Placed<'_>) -> Option<(HomeKey, Arc<str>, Takeover)> {
+    let at = replaces(newer.2, old.2)?;
+    if old.0.home.is_provisional() {
+        return None;
+    }
+    let by = newer.0.home.authorization()?.clone();
+    let takeover = Takeover { by, at, replaced_by: Some(newer.1.clone()) };
+    Some((old.0.clone(), old.1.as_str().into(), takeover))
 }
 
 /// When `newer` was linked, if it stands for the same account at the bank as the inactive `old`.
 fn replaces(newer: &Account, old: &Account) -> Option<Second> {
     let created = *value(&newer.created)?;
     let last_good = old.active.map(|stamp| stamp.0).or_else(|| value(&old.created).copied());
-    let later = last_good.is_none_or(|last_good| created > last_good);
+    let later = last_good.is_none_or(|last_good| created >= last_good);
     (later && old.status() == Some(Status::Inactive) && same_at_the_bank(newer, old))
         .then_some(created)
 }

@@ -1,0 +1,409 @@
+//! The rules of the design, one sentence each.
+
+#[expect(dead_code, unreachable_pub, reason = "each suite uses its own part of the harness")]
+mod harness;
+
+use harness::{Desk, START, Truth, reason_of};
+use relink_core::command::{Because, Body, CaseOutcome, Reason, Urgency};
+use relink_core::input::{Deferred, Happened, Verdict};
+use relink_core::observation::*;
+use relink_core::time::{Second, Span};
+
+const X: &str = "fcauth_x";
+const Y: &str = "fcauth_y";
+
+fn expired(id: &str) -> Truth {
+    Truth::new(id, X).inactive("access_expired", "relink_required")
+}
+
+fn three_expired(desk: &mut Desk) {
+    for id in ["fca_a", "fca_b", "fca_c"] {
+        desk.see(Truth::new(id, X).event(0));
+    }
+    for id in ["fca_a", "fca_b", "fca_c"] {
+        desk.see(expired(id).event(1000));
+    }
+}
+
+#[test]
+fn a_burst_of_three_deactivations_makes_one_prompt_that_names_all() {
+    let mut desk = Desk::new(5);
+    three_expired(&mut desk);
+    assert_eq!(desk.count("prompt_relink"), 0);
+    desk.pass(Span::seconds(5));
+    assert_eq!(desk.count("prompt_relink"), 1);
+    let Body::PromptRelink(prompt) = desk.last("prompt_relink") else { panic!() };
+    assert_eq!(prompt.accounts.len(), 3);
+    assert_eq!((prompt.reason, prompt.urgency), (Reason::Inactive, Urgency::Now));
+    assert_eq!(desk.count("pause_data"), 3);
+}
+
+#[test]
+fn a_case_that_heals_within_the_settle_time_prompts_nobody() {
+    let mut desk = Desk::new(5);
+    desk.see(expired("fca_a").event(0));
+    desk.see(expired("fca_a").active().event(100));
+    desk.pass(Span::days(40));
+    assert_eq!(desk.count("prompt_relink") + desk.count("withdraw_relink"), 0);
+}
+
+#[test]
+fn with_no_settle_time_the_prompt_is_in_the_same_decision() {
+    let mut desk = Desk::new(0);
+    let decision = desk.see(expired("fca_a").event(0));
+    assert!(decision.commands.iter().any(|command| command.body.name() == "prompt_relink"));
+}
+
+#[test]
+fn one_relinked_account_asks_for_its_siblings_and_their_answers_close_the_case() {
+    let mut desk = Desk::new(5);
+    three_expired(&mut desk);
+    desk.pass(Span::seconds(5));
+    desk.see(expired("fca_a").active().event(5000));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!(verify.because, Because::Siblings);
+    assert_eq!(verify.accounts.len(), 2);
+    assert_eq!(desk.count("withdraw_relink"), 0);
+    desk.see(expired("fca_b").active().read(5001));
+    desk.see(expired("fca_c").active().read(5001));
+    assert_eq!(desk.count("verify_accounts"), 1, "an answer asks for nothing more");
+    assert_eq!(desk.count("resume_data"), 3);
+    assert_eq!(desk.count("refresh_data"), 3);
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Recovered);
+    assert_eq!(withdraw.accounts.len(), 3);
+}
+
+#[test]
+fn a_sibling_that_stays_inactive_keeps_the_case_open() {
+    let mut desk = Desk::new(5);
+    three_expired(&mut desk);
+    desk.pass(Span::seconds(5));
+    desk.see(expired("fca_a").active().event(5000));
+    desk.see(expired("fca_b").read(5001));
+    desk.see(expired("fca_c").read(5001));
+    assert_eq!(desk.count("withdraw_relink"), 0);
+    assert_eq!(desk.count("verify_accounts"), 1);
+}
+
+#[test]
+fn a_closed_account_is_replaced_and_nobody_is_prompted() {
+    let mut desk = Desk::new(0);
+    desk.see(Truth::new("fca_a", X).event(0));
+    desk.see(Truth::new("fca_a", X).inactive("account_closed", "none").event(10));
+    assert_eq!(desk.names(), ["pause_data", "replace_account"].to_vec());
+    desk.pass(Span::days(60));
+    assert_eq!(desk.commands.len(), 2);
+}
+
+#[test]
+fn unknown_details_are_verified_and_nobody_is_prompted_before_the_answer() {
+    let mut desk = Desk::new(0);
+    let mut seen = expired("fca_a").seen(Stamp::event(START));
+    seen.details = Details::Absent;
+    let decision = desk.see(Happened::AccountObserved(Box::new(seen)));
+    assert_eq!(decision.verdict, Verdict::Deferred(Deferred::DetailsUnknown));
+    assert_eq!(desk.names(), ["pause_data", "verify_accounts"].to_vec());
+    desk.see(expired("fca_a").read(20));
+    assert_eq!(desk.count("prompt_relink"), 1);
+}
+
+#[test]
+fn a_read_that_cannot_explain_asks_for_nothing_more() {
+    let mut desk = Desk::new(0);
+    desk.see(Truth::new("fca_a", X).inactive("institution_merged", "contact_them").event(0));
+    assert_eq!(desk.count("verify_accounts"), 1);
+    desk.see(Truth::new("fca_a", X).inactive("institution_merged", "contact_them").read(60));
+    assert_eq!(desk.count("verify_accounts"), 1);
+    assert_eq!(desk.count("prompt_relink"), 0);
+}
+
+#[test]
+fn the_second_of_two_events_of_one_second_is_not_dropped_but_verified() {
+    for first_active in [true, false] {
+        let mut desk = Desk::new(0);
+        let (active, inactive) = (Truth::new("fca_a", X), expired("fca_a"));
+        let (first, second) =
+            if first_active { (&active, &inactive) } else { (&inactive, &active) };
+        desk.see(first.event(0));
+        desk.see(second.event(0));
+        assert_eq!(desk.account("fca_a").status(), Some(Status::Inactive));
+        assert_eq!(desk.count("verify_accounts"), 1);
+        desk.see(active.read(1));
+        assert_eq!(desk.account("fca_a").status(), Some(Status::Active));
+    }
+}
+
+#[test]
+fn a_late_event_changes_nothing_but_history() {
+    let mut desk = Desk::new(0);
+    desk.see(Truth::new("fca_a", X).event(1000));
+    let decision = desk.see(expired("fca_a").event(10));
+    assert_eq!(decision.verdict, Verdict::Stale);
+    assert!(decision.commands.is_empty());
+}
+
+#[test]
+fn a_later_body_that_carries_less_never_erases_what_is_known() {
+    let mut desk = Desk::new(0);
+    desk.see(expired("fca_a").event(0));
+    let mut thin = AccountObservation::of("fca_a".into(), Stamp::event(START + 60));
+    thin.status = Some(Status::Inactive);
+    let decision = desk.see(Happened::AccountObserved(Box::new(thin)));
+    assert_eq!(decision.verdict, Verdict::Unchanged);
+    assert!(desk.account("fca_a").needs_relink());
+    assert_eq!(desk.count("verify_accounts"), 0);
+}
+
+#[test]
+fn disconnected_is_final_and_a_contradicting_read_is_an_anomaly() {
+    let mut desk = Desk::new(0);
+    let mut gone = Truth::new("fca_a", X);
+    gone.status = Status::Disconnected;
+    desk.see(gone.event(0));
+    assert_eq!(desk.names(), ["pause_data", "replace_account"].to_vec());
+    let decision = desk.see(Truth::new("fca_a", X).read(60));
+    assert!(decision.notes.iter().any(|note| note.text.contains("anomaly")));
+    desk.see(expired("fca_a").event(120));
+    assert_eq!(desk.account("fca_a").status(), Some(Status::Disconnected));
+    assert_eq!(desk.commands.len(), 2);
+}
+
+#[test]
+fn an_upcoming_deactivation_prompts_reminds_and_becomes_urgent_when_it_happens() {
+    let mut desk = Desk::new(5);
+    let date = START + 30 * 86_400;
+    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(0));
+    desk.pass(Span::seconds(5));
+    let Body::PromptRelink(prompt) = desk.last("prompt_relink") else { panic!() };
+    assert_eq!((prompt.reason, prompt.urgency), (Reason::Upcoming, Urgency::BeforeDate));
+    assert_eq!(prompt.deadline, Some(Second(date)));
+    desk.pass(Span::days(28));
+    assert_eq!(desk.count("remind_relink"), 3, "14, 7 and 3 days before");
+    desk.see(expired("fca_a").event(28 * 86_400));
+    desk.pass(Span::seconds(5));
+    assert_eq!(desk.count("prompt_relink"), 2);
+    assert_eq!(reason_of(desk.last("prompt_relink")), Some(Reason::Inactive));
+    assert_eq!(desk.aggregate(X).state.cases, 1, "an upgrade of the same case");
+    desk.pass(Span::days(20));
+    assert_eq!(desk.count("remind_relink"), 6);
+    assert_eq!(desk.count("escalate_relink"), 1);
+    desk.pass(Span::days(100));
+    assert_eq!(desk.count("escalate_relink"), 1);
+}
+
+#[test]
+fn a_date_with_action_none_is_a_forecast_and_not_prompted() {
+    let mut desk = Desk::new(0);
+    desk.see(Truth::new("fca_a", X).expected(START + 90 * 86_400, "none").event(0));
+    desk.pass(Span::days(80));
+    assert!(desk.commands.is_empty());
+    assert_eq!(
+        desk.aggregate(X).state.summary.expected_deactivation,
+        Some(Second(START + 90 * 86_400))
+    );
+}
+
+#[test]
+fn a_date_moved_later_reschedules_and_a_date_removed_closes() {
+    let mut desk = Desk::new(0);
+    let day = 86_400;
+    desk.see(Truth::new("fca_a", X).expected(START + 20 * day, "relink_required").event(0));
+    desk.pass(Span::days(7));
+    assert_eq!(desk.count("remind_relink"), 1);
+    desk.see(Truth::new("fca_a", X).expected(START + 60 * day, "relink_required").event(7 * day));
+    desk.pass(Span::days(30));
+    assert_eq!(desk.count("remind_relink"), 1, "14 days before day 60 is day 46");
+    desk.see(Truth::new("fca_a", X).event(37 * day));
+    assert_eq!(desk.count("withdraw_relink"), 1);
+}
+
+#[test]
+fn a_passed_date_is_read_back_once() {
+    let mut desk = Desk::new(0);
+    desk.see(Truth::new("fca_a", X).expected(START + 86_400, "relink_required").event(0));
+    desk.pass(Span::seconds(86_400 + 3600));
+    assert_eq!(desk.count("verify_accounts"), 1);
+    desk.see(Truth::new("fca_a", X).expected(START + 86_400, "relink_required").read(90_100));
+    desk.pass(Span::days(3));
+    assert_eq!(desk.count("verify_accounts"), 1, "confirmed: nothing more to ask");
+}
+
+#[test]
+fn the_authorizations_own_date_is_read_back_when_an_account_leaves_expiring() {
+    let mut desk = Desk::new(0);
+    let date = START + 20 * 86_400;
+    let forecast = Forecast { date: Second(date), action: Action::RelinkRequired, cause: None };
+    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(0));
+    let seen = AuthorizationObservation {
+        authorization: X.into(),
+        stamp: Stamp::event(START),
+        status: Some(Status::Active),
+        details: Details::Active(Some(forecast)),
+        holder: None,
+        institution: None,
+        institution_name: None,
+    };
+    desk.see(Happened::AuthorizationObserved(Box::new(seen.clone())));
+    assert_eq!(desk.count("prompt_relink"), 1, "1 + N warnings make one prompt");
+    desk.see(Truth::new("fca_a", X).event(1000));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert!(verify.read_authorization && verify.accounts.is_empty());
+    assert_eq!(desk.count("withdraw_relink"), 0);
+    let answer = AuthorizationObservation {
+        stamp: Stamp::read(START + 1001),
+        details: Details::Active(None),
+        ..seen
+    };
+    desk.see(Happened::AuthorizationObserved(Box::new(answer)));
+    assert_eq!(desk.count("withdraw_relink"), 1);
+    assert_eq!(desk.count("verify_accounts"), 1);
+}
+
+#[test]
+fn repeats_do_not_move_the_reminder_clock() {
+    let mut desk = Desk::new(0);
+    desk.see(expired("fca_a").event(0));
+    for day in 1..=3 {
+        desk.pass(Span::days(1));
+        desk.see(expired("fca_a").event(day));
+    }
+    assert_eq!(desk.count("remind_relink"), 1);
+    assert_eq!(desk.count("prompt_relink"), 1);
+}
+
+#[test]
+fn a_second_outage_is_a_case_of_its_own_with_its_own_prompt() {
+    let mut desk = Desk::new(0);
+    desk.see(expired("fca_a").event(0));
+    desk.see(expired("fca_a").active().event(1000));
+    desk.see(expired("fca_a").event(2000));
+    assert_eq!(desk.count("prompt_relink"), 2);
+    assert_eq!(desk.count("withdraw_relink"), 1);
+    assert_eq!(desk.aggregate(X).state.cases, 2);
+    assert_eq!(desk.account("fca_a").version, 3);
+}
+
+#[test]
+fn an_account_that_moves_closes_the_old_case_as_moved_and_is_reconciled() {
+    let mut desk = Desk::new(5);
+    three_expired(&mut desk);
+    desk.pass(Span::seconds(5));
+    for id in ["fca_a", "fca_b"] {
+        desk.see(Truth::new(id, Y).event(5000));
+    }
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Moved);
+    desk.pass(Span::seconds(5));
+    let Body::ReconcileAccounts(body) = desk.last("reconcile_accounts") else { panic!() };
+    assert_eq!(desk.count("reconcile_accounts"), 1, "a burst of moves makes one");
+    assert_eq!(&*body.from_authorization, X);
+    assert_eq!(body.about.authorization.as_deref(), Some(Y));
+    assert_eq!(body.pairs.len(), 2);
+    assert_eq!(body.unmatched_old, ["fca_c".into()].to_vec());
+    desk.pass(Span::days(30));
+    assert_eq!(desk.count("remind_relink"), 0);
+}
+
+#[test]
+fn a_new_account_is_matched_by_its_digits_and_never_by_the_bank_alone() {
+    let mut desk = Desk::new(0);
+    three_expired(&mut desk);
+    let mut other = Truth::new("fca_z", Y);
+    other.created = START + 4000;
+    desk.see(other.event(4000));
+    assert_eq!(desk.count("withdraw_relink"), 0, "same bank, other digits");
+    let mut same = Truth::new("fca_n", Y);
+    (same.created, same.last4) = (START + 5000, expired("fca_a").last4);
+    desk.see(same.event(5000));
+    assert_eq!(desk.count("withdraw_relink"), 1);
+    let Body::ReconcileAccounts(body) = desk.last("reconcile_accounts") else { panic!() };
+    assert_eq!(body.pairs.len(), 1);
+    assert_eq!(body.unmatched_old.len(), 2);
+    assert_eq!(body.unmatched_new, ["fca_z".into()].to_vec());
+}
+
+#[test]
+fn a_provisional_account_takes_its_case_along_to_its_authorization() {
+    let mut desk = Desk::new(0);
+    let mut seen = expired("fca_a").seen(Stamp::event(START));
+    seen.authorization = None;
+    desk.see(Happened::AccountObserved(Box::new(seen)));
+    assert_eq!(desk.count("prompt_relink"), 1);
+    desk.see(expired("fca_a").read(60));
+    assert_eq!((desk.count("prompt_relink"), desk.count("withdraw_relink")), (1, 0));
+    assert!(desk.aggregate(X).state.case.is_some());
+    assert!(desk.aggregate("fca_a").is_void());
+}
+
+#[test]
+fn a_session_that_succeeded_names_the_outcome() {
+    let mut desk = Desk::new(0);
+    three_expired(&mut desk);
+    let accounts = ["fca_a", "fca_b", "fca_c"]
+        .map(|id| Truth::new(id, X).seen(Stamp::event(START + 5000)))
+        .to_vec();
+    let session = SessionObservation {
+        session: "fcsess_1".into(),
+        stamp: Stamp::event(START + 5000),
+        authorization: X.into(),
+        outcome: RelinkOutcome::Repaired,
+        accounts: Vec::new(),
+    };
+    desk.see(Happened::SessionEnded(Box::new(session.clone())));
+    assert_eq!(desk.count("withdraw_relink"), 0, "a session's word is no proof for its accounts");
+    assert_eq!(desk.count("verify_accounts"), 1);
+    desk.see(Happened::SessionEnded(Box::new(SessionObservation { accounts, ..session })));
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
+}
+
+#[test]
+fn a_tokenized_number_about_to_expire_is_prompted_and_its_renewal_withdraws() {
+    let mut desk = Desk::new(0);
+    let number = |status: &str, expiry: Option<i64>| {
+        let mut seen = Truth::new("fca_a", X).seen(Stamp::event(START));
+        seen.description.permissions = Some(vec!["payment_method".into()]);
+        let expected_expiry = expiry.map(|days| Second(START + days * 86_400));
+        seen.numbers =
+            Some(vec![AccountNumber { tokenized: true, status: status.into(), expected_expiry }]);
+        seen
+    };
+    desk.see(Happened::AccountObserved(Box::new(number("transactable", Some(60)))));
+    assert_eq!(desk.count("prompt_relink"), 0);
+    desk.pass(Span::days(31));
+    assert_eq!(reason_of(desk.last("prompt_relink")), Some(Reason::Numbers));
+    let mut renewed = number("transactable", Some(400));
+    renewed.stamp = Stamp::event(START + 32 * 86_400);
+    desk.see(Happened::AccountObserved(Box::new(renewed)));
+    assert_eq!(desk.count("withdraw_relink"), 1);
+}
+
+#[test]
+fn an_unanswered_verify_is_asked_again_with_patience_and_not_for_ever() {
+    let mut desk = Desk::new(0);
+    let mut seen = AccountObservation::of("fca_a".into(), Stamp::event(START));
+    seen.must_read = true;
+    desk.see(Happened::AccountObserved(Box::new(seen)));
+    desk.pass(Span::days(30));
+    assert_eq!(desk.count("verify_accounts"), 5);
+}
+
+#[test]
+fn the_201st_account_of_an_authorization_is_refused_and_changes_nothing() {
+    let mut desk = Desk::new(0);
+    for number in 0..200 {
+        desk.see(Truth::new(&format!("fca_{number:04}"), X).event(0));
+    }
+    let one_more = Truth::new("fca_9999", X);
+    let input = relink_core::input::Input {
+        id: "evt_x".into(),
+        scope: relink_core::id::Scope::own(true),
+        kind: "test".into(),
+        at: Second(START),
+        happened: one_more.event(0),
+    };
+    let refused = relink_core::decide::decide(&mut desk.world, &input, &desk.policy, desk.now);
+    assert!(refused.is_err());
+    assert_eq!(desk.aggregate(X).accounts.len(), 200);
+}
