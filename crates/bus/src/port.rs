@@ -51,14 +51,8 @@ pub enum PublishError {
 
 impl PublishError {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Unroutable,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Blocked,
-        Self::Away,
-        Self::Busy,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Unroutable, Self::Refused, Self::TimedOut, Self::Blocked, Self::Away, Self::Busy];
 
     /// The name for metrics and answers.
     pub fn as_str(self) -> &'static str {

@@ -1,1 +1,65 @@
-//! s
+//! JSON Schemas of everything Relink publishes, generated from the types.
+
+use relink_core::command::{
+    EscalateRelink, PauseData, PromptRelink, ReconcileAccounts, RefreshData, RemindRelink,
+    ReplaceAccount, ResumeData, VerifyAccounts, WithdrawRelink,
+};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde_json::Value;
+
+use crate::envelope::{CloudEvent, ObservedKind, command_type};
+
+/// The schema of one message body: its type and JSON Schema (2020-12).
+#[derive(Clone, Debug)]
+pub struct MessageSchema {
+    /// `relink.<name>.v1`, or an observation's key.
+    pub kind: String,
+    /// The schema.
+    pub schema: Schema,
+}
+
+/// An observation's `data`, as documented; the object inside is Stripe's.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used; the borrowed twin is `Observed`")]
+struct ObservedData {
+    /// The Connect account the object belongs to.
+    stripe_account: Option<String>,
+    /// Live mode, or a sandbox.
+    livemode: bool,
+    /// The second of the response's `Date` header, Unix time.
+    read_at: i64,
+    /// The object as Stripe answered it; null: Stripe knows no such object.
+    object: Option<serde_json::Map<String, Value>>,
+}
+
+/// Every schema, commands first.
+pub fn all() -> Vec<MessageSchema> {
+    let mut schemas = vec![
+        command::<PromptRelink>("prompt_relink"),
+        command::<RemindRelink>("remind_relink"),
+        command::<WithdrawRelink>("withdraw_relink"),
+        command::<EscalateRelink>("escalate_relink"),
+        command::<PauseData>("pause_data"),
+        command::<ResumeData>("resume_data"),
+        command::<RefreshData>("refresh_data"),
+        command::<ReplaceAccount>("replace_account"),
+        command::<VerifyAccounts>("verify_accounts"),
+        command::<ReconcileAccounts>("reconcile_accounts"),
+    ];
+    for kind in [ObservedKind::Account, ObservedKind::Authorization, ObservedKind::Session] {
+        schemas.push(titled(kind.key().to_owned(), schema_for!(CloudEvent<ObservedData>)));
+    }
+    schemas
+}
+
+fn command<Data: JsonSchema>(name: &str) -> MessageSchema {
+    titled(command_type(name), schema_for!(CloudEvent<Data>))
+}
+
+fn titled(kind: String, mut schema: Schema) -> MessageSchema {
+    schema.insert("title".to_owned(), Value::String(kind.clone()));
+    if let Some(constant) = schema.pointer_mut("/properties/type") {
+        *constant = serde_json::json!({ "const": kind });
+    }
+    MessageSchema { kind, schema }
+}
