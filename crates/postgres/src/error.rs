@@ -1,0 +1,119 @@
+//! What went wrong, by what can be done about it.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+
+use deadpool_postgres::PoolError;
+use relink_core::id::HomeKey;
+use relink_engine::store::StoreError;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+/// Why a transaction ended without a commit.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The database's answer, or none.
+    Database(Error),
+    /// What is known already.
+    Store(StoreError),
+    /// The decision touches homes that were not locked.
+    Unlocked(BTreeSet<HomeKey>),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Database(error) => classify(&error),
+            Fault::Store(error) => error,
+            Fault::Unlocked(_) => {
+                Self::Refused("the decision keeps touching homes that it does not name".into())
+            }
+        }
+    }
+}
+
+/// Whether the same transaction may succeed at once: a deadlock, or a twin's row in the ledger.
+pub(crate) fn is_contention(error: &Error) -> bool {
+    let Some(error) = error.as_db_error() else {
+        return false;
+    };
+    let twin = *error.code() == SqlState::UNIQUE_VIOLATION
+        && error.table().is_some_and(|table| table.starts_with("inbox"));
+    twin || [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE]
+        .contains(error.code())
+}
+
+/// The error for the engine. It names the condition and the object, never a value: `DETAIL`, and
+/// for data errors even the message, may quote rows.
+pub(crate) fn classify(error: &Error) -> StoreError {
+    match error.as_db_error() {
+        Some(error) => classify_answer(error),
+        None => classify_silence(error),
+    }
+}
+
+fn classify_answer(error: &DbError) -> StoreError {
+    let code = error.code().code();
+    let told = format!("{} (SQLSTATE {code})", error.message());
+    match (&code[..2], code) {
+        ("22" | "23" | "54", _) => StoreError::Refused(describe_refusal(error)),
+        ("28" | "3D", _) => StoreError::Misconfigured(format!("{told}; check RELINK_DATABASE_URL")),
+        (_, "42501") => StoreError::Misconfigured(format!(
+            "{told}; grant the role of RELINK_DATABASE_URL what Relink's tables need"
+        )),
+        ("42" | "3F" | "0A" | "26", _) => StoreError::Misconfigured(format!(
+            "{told}; RELINK_DATABASE_URL names a database that this version has not prepared: \
+             run `relink migrate` (behind a transaction-mode pooler, turn prepared statements off)"
+        )),
+        _ => StoreError::Transient(told),
+    }
+}
+
+fn describe_refusal(error: &DbError) -> String {
+    let object = [("table", error.table()), ("column", error.column())]
+        .into_iter()
+        .chain([("constraint", error.constraint())])
+        .filter_map(|(what, name)| Some(format!(", {what} {}", name?)))
+        .collect::<String>();
+    format!("SQLSTATE {}{object}", error.code().code())
+}
+
+/// Without an answer from the server: connecting, reading or writing failed.
+fn classify_silence(error: &Error) -> StoreError {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let told = format!("{error}{cause}");
+    // The driver offers no kind; these two can only be mended by the operator.
+    if told.contains("invalid configuration") || told.contains("certificate") {
+        return StoreError::Misconfigured(format!("{told}; check RELINK_DATABASE_URL"));
+    }
+    StoreError::Transient(told)
+}
+
+/// The pool could not hand out a connection.
+pub(crate) fn classify_pool(error: PoolError) -> StoreError {
+    match error {
+        PoolError::Backend(error) => classify(&error),
+        PoolError::Timeout(_) => StoreError::Transient("no connection became free in time".into()),
+        other => StoreError::Transient(format!("no connection: {other}")),
+    }
+}
+
+/// A row that this version cannot read: written by another version, or by hand.
+pub(crate) fn unreadable(what: &str) -> StoreError {
+    StoreError::Misconfigured(format!(
+        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink; \
+         `relink explain` with the version that wrote it shows more"
+    ))
+}

@@ -1,0 +1,151 @@
+//! What an operator and the metrics ask for.
+
+use std::sync::Arc;
+
+use relink_bus::message::{Headers, header};
+use relink_core::id::{AccountId, CommandId, HomeKey, InputId};
+use relink_core::time::{Second, Time};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, StoreError};
+use serde_json::{Map, Value};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::error::{Fault, unreadable};
+use crate::row::{outcome, scope, verdict};
+use crate::sql::Sql;
+
+/// Homes with this id, or with an account with this id.
+pub(crate) const FIND: Sql = Sql {
+    text: "SELECT scope, id, provisional FROM authorizations \
+             WHERE id = $1 AND state IS NOT NULL \
+           UNION SELECT scope, home, provisional FROM accounts \
+             WHERE id = $1 AND home IS NOT NULL \
+           ORDER BY 1, 2 LIMIT 20",
+    types: &[Type::TEXT],
+};
+
+/// The latest of a home's history; `$3` null: of all accounts.
+pub(crate) const HISTORY: Sql = Sql {
+    text: "SELECT account, input, kind, at_s, decided_ms, verdict, note, commands FROM history \
+           WHERE scope = $1 AND home = $2 AND ($3 IS NULL OR account = $3) \
+           ORDER BY decided_ms DESC, seq DESC LIMIT $4",
+    types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+};
+
+/// The ledger's row of an input.
+pub(crate) const INBOX_ROW: Sql = Sql {
+    text: "SELECT scope, id, kind, at_s, verdict FROM inbox WHERE id = $1 \
+           ORDER BY scope, day LIMIT 1",
+    types: &[Type::TEXT],
+};
+
+/// The latest cases of a home.
+pub(crate) const CASES: Sql = Sql {
+    text: "SELECT state::text, closed_ms, outcome FROM cases WHERE scope = $1 AND home = $2 \
+           ORDER BY opened_ms DESC, id DESC LIMIT $3",
+    types: &[Type::TEXT, Type::TEXT, Type::INT8],
+};
+
+/// Counts that cost little.
+pub(crate) const COUNTS: Sql = Sql {
+    text: "SELECT 'case', reason, count(*), NULL::bigint FROM cases WHERE closed_ms IS NULL \
+             GROUP BY reason \
+           UNION ALL SELECT 'outbox', '', count(*), min(decided_ms) FROM outbox \
+           UNION ALL SELECT 'parked', '', count(*), NULL FROM parked ORDER BY 1, 2",
+    types: &[],
+};
+
+/// Counts that read whole tables.
+pub(crate) const TALLIES: Sql = Sql {
+    text: "SELECT 'health', health, count(*) FROM authorizations WHERE health IS NOT NULL \
+             GROUP BY health \
+           UNION ALL SELECT 'verdict', verdict, count(*) FROM inbox GROUP BY verdict \
+           ORDER BY 1, 2",
+    types: &[],
+};
+
+/// Keeps a message.
+pub(crate) const PARK: Sql = Sql {
+    text: "INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
+             first_failed_ms, last_failed_ms, attempts, headers, body) \
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12)",
+    types: &[
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT8,
+        Type::INT8,
+        Type::INT4,
+        Type::TEXT,
+        Type::BYTEA,
+    ],
+};
+
+/// Writes a row: a server that has become read-only, or whose disk is full, says so.
+pub(crate) const PROBE: Sql = Sql {
+    text: "INSERT INTO probes (id, probed_ms) \
+           VALUES (1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) \
+           ON CONFLICT (id) DO UPDATE SET probed_ms = excluded.probed_ms",
+    types: &[],
+};
+
+pub(crate) fn history_row(home: &HomeKey, row: &Row) -> Result<HistoryRow, Fault> {
+    let commands: Vec<&str> = row.try_get(7)?;
+    Ok(HistoryRow {
+        home: home.clone(),
+        account: row.try_get::<_, Option<&str>>(0)?.map(AccountId::from),
+        input: InputId::from(row.try_get::<_, &str>(1)?),
+        kind: Arc::from(row.try_get::<_, &str>(2)?),
+        at: Second(row.try_get(3)?),
+        decided_at: Time(row.try_get(4)?),
+        verdict: Arc::from(row.try_get::<_, &str>(5)?),
+        note: row.try_get(6)?,
+        commands: commands.into_iter().map(CommandId::from).collect(),
+    })
+}
+
+pub(crate) fn inbox_row(row: &Row) -> Result<InboxRow, Fault> {
+    Ok(InboxRow {
+        scope: scope(row.try_get(0)?)?,
+        id: InputId::from(row.try_get::<_, &str>(1)?),
+        kind: Arc::from(row.try_get::<_, &str>(2)?),
+        at: Second(row.try_get(3)?),
+        verdict: verdict(row.try_get(4)?)?,
+    })
+}
+
+pub(crate) fn case_row(home: &HomeKey, row: &Row) -> Result<CaseRow, Fault> {
+    let case = serde_json::from_str(row.try_get(0)?).map_err(|_| unreadable("cases"))?;
+    let closed = match (row.try_get::<_, Option<i64>>(1)?, row.try_get::<_, Option<&str>>(2)?) {
+        (Some(at), Some(how)) => Some((Time(at), outcome(how)?)),
+        _ => None,
+    };
+    Ok(CaseRow { home: home.clone(), case, closed })
+}
+
+/// Headers under their names on the wire, so that a requeued message looks like the first one.
+pub(crate) fn headers(headers: &Headers) -> Result<String, StoreError> {
+    let texts = [
+        (header::STRIPE_ACCOUNT, &headers.stripe_account),
+        (header::API_VERSION, &headers.api_version),
+        (header::TRACEPARENT, &headers.traceparent),
+    ];
+    let numbers = [
+        (header::RECEIVED_AT, headers.received_at_unix_ms),
+        (header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms),
+        (header::ATTEMPTS, Some(headers.attempts.into())),
+    ];
+    let mut all = Map::new();
+    for (name, text) in texts {
+        all.extend(text.as_deref().map(|text| (name.to_owned(), Value::from(text))));
+    }
+    for (name, number) in numbers {
+        all.extend(number.map(|number| (name.to_owned(), Value::from(number))));
+    }
+    all.extend(headers.livemode.map(|live| (header::LIVEMODE.to_owned(), Value::from(live))));
+    crate::row::json(&all)
+}

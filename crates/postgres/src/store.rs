@@ -1,0 +1,224 @@
+//! The port, as seen from outside: every call within its time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use relink_bus::port::Parked;
+use relink_core::aggregate::Aggregate;
+use relink_core::id::{AccountId, CommandId, HomeKey};
+use relink_core::input::Input;
+use relink_core::time::Time;
+use relink_engine::store::{
+    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
+};
+use tokio_postgres::Row;
+
+use crate::columns::Keys;
+use crate::config::PostgresConfig;
+use crate::error::{Fault, classify};
+use crate::gather::assemble_all;
+use crate::row::{home_key, signed};
+use crate::session::{Params, run_one};
+use crate::sql::{self, Sql};
+use crate::{maintain, migrate, operator, outbox, transact};
+
+/// Longest time for one call, whatever the network does: above the server's own limits, so that
+/// those speak first.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Counts that took longer than this are worth keeping …
+const TALLIES_FREE: Duration = Duration::from_millis(250);
+/// … for so many times as long: counting takes at most a twentieth of one connection's time.
+const TALLIES_KEPT: u32 = 20;
+
+/// A PostgreSQL database that keeps Relink's state.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: Pool,
+    prepare: bool,
+    tallies: Mutex<Option<Tallies>>,
+}
+
+#[derive(Clone, Debug)]
+struct Tallies {
+    counted_at: Instant,
+    took: Duration,
+    healths: Vec<(String, i64)>,
+    verdicts: Vec<(String, i64)>,
+}
+
+impl PostgresStore {
+    /// Connects, and checks that the schema is the one that this version needs.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] for a URL, a role or a schema that cannot work;
+    /// [`StoreError::Transient`] while the database is away.
+    pub async fn connect(config: PostgresConfig) -> Result<Self, StoreError> {
+        let pool = config.pool()?;
+        within(migrate::check(&pool)).await?;
+        Ok(Self { pool, prepare: config.prepare, tallies: Mutex::default() })
+    }
+
+    async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
+        within(run_one(&self.pool, self.prepare, sql, params)).await
+    }
+
+    async fn tallies(&self) -> Result<Tallies, StoreError> {
+        let kept = self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let fresh = kept.filter(|kept| {
+            kept.took > TALLIES_FREE && kept.counted_at.elapsed() < kept.took * TALLIES_KEPT
+        });
+        if let Some(fresh) = fresh {
+            return Ok(fresh);
+        }
+        let started = Instant::now();
+        let rows = self.run(&operator::TALLIES, &[]).await?;
+        let (healths, verdicts) = rows.iter().partition::<Vec<_>, _>(|row| is(row, "health"));
+        let counted = Tallies {
+            counted_at: Instant::now(),
+            took: started.elapsed(),
+            healths: healths.into_iter().map(named_count).collect(),
+            verdicts: verdicts.into_iter().map(named_count).collect(),
+        };
+        *self.tallies.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
+        Ok(counted)
+    }
+}
+
+fn is(row: &Row, what: &str) -> bool {
+    row.get::<_, &str>(0) == what
+}
+
+fn named_count(row: &Row) -> (String, i64) {
+    (row.get(1), row.get(2))
+}
+
+fn limit(rows: usize) -> i64 {
+    signed(rows as u64)
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(CALL_TIMEOUT, call)
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Transient("no answer in time".into())))
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError> {
+        within(transact::transact(&self.pool, self.prepare, inputs, decide)).await
+    }
+
+    async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
+        let rows = self.run(&outbox::DUE, &[&now.0, &limit(most)]).await?;
+        Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn claim_outbox(
+        &self,
+        now: Time,
+        until: Time,
+        most: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = self.run(&outbox::CLAIM, &[&now.0, &until.0, &limit(most)]).await?;
+        let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
+        claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
+        Ok(claimed)
+    }
+
+    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
+        let ids: Vec<&str> = ids.iter().map(CommandId::as_str).collect();
+        self.run(&outbox::DELETE, &[&ids]).await.map(drop)
+    }
+
+    async fn park(&self, parked: Parked) -> Result<(), StoreError> {
+        let delivery = &parked.delivery;
+        let headers = operator::headers(&delivery.headers)?;
+        let attempts = i32::try_from(delivery.headers.attempts).unwrap_or(i32::MAX);
+        let params: Params<'_> = &[
+            &parked.queue,
+            &delivery.id.as_deref(),
+            &delivery.kind.as_deref(),
+            &&*delivery.routing_key,
+            &delivery.correlation.as_deref(),
+            &parked.parking.reason.as_str(),
+            &parked.parking.error,
+            &parked.first_failed_at_unix_ms,
+            &parked.last_failed_at_unix_ms,
+            &attempts,
+            &headers,
+            &&*delivery.body,
+        ];
+        self.run(&operator::PARK, params).await.map(drop)
+    }
+
+    async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
+        let rows = self.run(&operator::FIND, &[&id]).await?;
+        let keys = rows
+            .iter()
+            .map(|row| home_key(row.get(0), row.get(1), row.get(2)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns = Keys::of_homes(&keys);
+        let homes = self.run(&sql::LOOK_AT_HOMES, &columns.params()).await?;
+        let accounts = self.run(&sql::LOAD_ACCOUNTS, &columns.params()).await?;
+        Ok(assemble_all(&homes, &accounts)?.into_values().collect())
+    }
+
+    async fn history(
+        &self,
+        home: &HomeKey,
+        account: Option<&AccountId>,
+        most: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let (scope, account) = (home.scope.to_string(), account.map(AccountId::as_str));
+        let params: Params<'_> = &[&scope, &home.home.as_str(), &account, &limit(most)];
+        let rows = self.run(&operator::HISTORY, params).await?;
+        Ok(rows.iter().map(|row| operator::history_row(home, row)).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
+        let rows = self.run(&operator::INBOX_ROW, &[&id]).await?;
+        Ok(rows.first().map(operator::inbox_row).transpose()?)
+    }
+
+    async fn cases(&self, home: &HomeKey, most: usize) -> Result<Vec<CaseRow>, StoreError> {
+        let scope = home.scope.to_string();
+        let params: Params<'_> = &[&scope, &home.home.as_str(), &limit(most)];
+        let rows = self.run(&operator::CASES, params).await?;
+        Ok(rows.iter().map(|row| operator::case_row(home, row)).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        let tallies = self.tallies().await?;
+        let mut census = Census {
+            authorizations: tallies.healths,
+            verdicts: tallies.verdicts,
+            ..Census::default()
+        };
+        for row in &self.run(&operator::COUNTS, &[]).await? {
+            let failed = |error: tokio_postgres::Error| classify(&error);
+            match row.try_get(0).map_err(failed)? {
+                "case" => census.open_cases.push(named_count(row)),
+                "outbox" => {
+                    census.outbox_depth = row.try_get(2).map_err(failed)?;
+                    census.outbox_oldest =
+                        row.try_get::<_, Option<i64>>(3).map_err(failed)?.map(Time);
+                }
+                _ => census.parked = row.try_get(2).map_err(failed)?,
+            }
+        }
+        Ok(census)
+    }
+
+    async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {
+        // Each of many steps is bounded by the server's limits.
+        maintain::prepare_days(&self.pool, now, retention_days).await?;
+        maintain::expire_days(&self.pool, now, retention_days).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.run(&operator::PROBE, &[]).await.map(drop)
+    }
+}
