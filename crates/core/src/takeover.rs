@@ -8,10 +8,10 @@ use crate::aggregate::{Aggregate, Takeover};
 use crate::command::{Body, Doubtful, Pair, ReconcileAccounts};
 use crate::decide::Deciding;
 use crate::id::{AccountId, HomeKey};
-use crate::observation::{AccountObservation, Status};
+use crate::input::Happened;
+use crate::observation::AccountObservation;
 use crate::register::value;
 use crate::time::Second;
-use crate::world::World;
 
 impl Deciding<'_> {
     /// Records the evidence with the authorization that was left; new evidence makes a
@@ -60,19 +60,22 @@ impl Deciding<'_> {
 
     /// Sends the reconciliation that is due, where both sides are at hand.
     pub(crate) fn reconcile_if_due(&mut self, aggregate: &mut Aggregate) {
-        let Some(due) = aggregate.state.reconcile.due.filter(|due| *due <= self.now) else {
+        if aggregate.state.reconcile.due.is_none_or(|due| due > self.now) {
             return;
-        };
+        }
         let Some(by) = aggregate.taken_over_by() else {
             aggregate.state.reconcile.due = None;
             return;
         };
         let by = self.home(by);
-        let Some(body) = reconciliation(self.world, aggregate, &by) else {
-            // The other side is not loaded: the timer that is due now looks at both.
-            aggregate.state.reconcile.due = Some(due);
-            return;
+        let nobody = Aggregate::new(by.clone());
+        let taker = match self.world.get(&by) {
+            Some(taker) => taker,
+            // The timer has both loaded: what it does not find, nobody has seen yet.
+            None if matches!(self.input.happened, Happened::TimerDue(_)) => &nobody,
+            None => return,
         };
+        let Some(body) = reconciliation(taker, aggregate) else { return };
         aggregate.state.reconcile.due = None;
         aggregate.state.reconcile.sent += 1;
         let what = format!("reconcile-{}", aggregate.state.reconcile.sent);
@@ -95,13 +98,14 @@ fn replacement(newer: Placed<'_>, old: Placed<'_>) -> Option<(HomeKey, Arc<str>,
     Some((old.0.clone(), old.1.as_str().into(), takeover))
 }
 
-/// When `newer` was linked, if it stands for the same account at the bank as the inactive `old`.
+/// When `newer` was linked, if it stands for the same account at the bank as `old`, which
+/// had stopped working.
 fn replaces(newer: &Account, old: &Account) -> Option<Second> {
     let created = *value(&newer.created)?;
     let last_good = old.active.map(|stamp| stamp.0).or_else(|| value(&old.created).copied());
     let later = last_good.is_none_or(|last_good| created >= last_good);
-    (later && old.status() == Some(Status::Inactive) && same_at_the_bank(newer, old))
-        .then_some(created)
+    // That it was inactive once, and not that it is now: it may have been disconnected since.
+    (later && old.inactive.is_some() && same_at_the_bank(newer, old)).then_some(created)
 }
 
 fn same_at_the_bank(one: &Account, other: &Account) -> bool {
@@ -118,11 +122,11 @@ fn same_at_the_bank(one: &Account, other: &Account) -> bool {
         && same(value(&one.subcategory), value(&other.subcategory))
 }
 
-fn reconciliation(world: &World, left: &Aggregate, by: &HomeKey) -> Option<ReconcileAccounts> {
-    let taker = world.get(by)?;
+fn reconciliation(taker: &Aggregate, left: &Aggregate) -> Option<ReconcileAccounts> {
     let old_name = left.key.home.authorization()?;
     let mut about = taker.about();
     about.holder = about.holder.or_else(|| left.holder().cloned());
+    about.institution_name = about.institution_name.or_else(|| left.institution_name().cloned());
     let came_along = |account: &Account| account.authorizations.contains_key(old_name);
     let mut pairs: Vec<Pair> = taker
         .accounts

@@ -1,2 +1,18 @@
-//! The shell around `decide`.
+//! The shell around `decide`: gather → decide → commit → perform, never interleaved.
+//!
+//! [`store`] is the port to the database; [`consume`] the one loop that every worker runs;
+//! [`outbox`] sends what was committed, at once and, as the relay, later; [`scheduler`] fires what
+//! falls due. [`batch`] is where pure decisions become rows.
+//!
+//! **Invariant:** nothing here knows Stripe's JSON, SQL or AMQP, and no rule about accounts is
+//! decided here. **Invariant:** nothing is acknowledged before it is committed or parked, and no
+//! command leaves the outbox before the bus has confirmed it.
+
+pub mod batch;
+pub mod clock;
+pub mod consume;
+pub mod engine;
+pub mod metrics;
+pub mod outbox;
+pub mod scheduler;
 pub mod store;

@@ -1,0 +1,222 @@
+//! The one consume loop: batches in, one transaction, commands out, then acknowledge.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_bus::message::{Delivery, Receipt};
+use relink_bus::port::{ParkReason, Parking, Settlement, SubscribeError, Subscriber};
+use relink_bus::topology::WorkQueue;
+use relink_core::input::Input;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::store::{OutboxRow, StoreError};
+
+/// Most deliveries in one transaction: measured, larger batches gain little and lock longer.
+pub const BATCH_MAX: usize = 256;
+
+/// How many committed batches may still be publishing and acknowledging while the next ones are
+/// decided; bounds what a crash repeats.
+const SETTLING_MAX: usize = 4;
+
+/// Longest pause between two probes of a database that is away: consuming again within 5 s of
+/// its return is promised.
+const PROBE_MAX: Duration = Duration::from_secs(2);
+
+/// Turns a delivery into an input, or says why it has to be parked.
+pub type Decode = fn(&Delivery) -> Result<Input, Parking>;
+
+/// Consumes one queue.
+#[derive(Clone)]
+pub struct Consumer {
+    /// Which.
+    pub queue: WorkQueue,
+    /// Where deliveries come from.
+    pub subscriber: Arc<dyn Subscriber>,
+    /// How they are read.
+    pub decode: Decode,
+    /// What decides.
+    pub engine: Engine,
+    /// How long to wait for a batch to fill after its first delivery; zero takes what is there.
+    pub linger: Duration,
+}
+
+/// A delivery that was read.
+#[derive(Clone)]
+struct Work {
+    receipt: Receipt,
+    input: Input,
+    traceparent: Option<Arc<str>>,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Done {
+    settlements: Vec<(Receipt, Settlement)>,
+    outbox: Vec<OutboxRow>,
+    away: Option<StoreError>,
+}
+
+impl Consumer {
+    /// Consumes until told to stop, then finishes what is in hand and hands back the rest.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Misconfigured`], when trying again cannot help.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
+        let settling = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(SETTLING_MAX));
+        let result = loop {
+            let batch = tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                batch = self.subscriber.next_batch(BATCH_MAX, self.linger) => batch,
+            };
+            match batch {
+                Ok(batch) => {
+                    // Taking the slot first bounds what is committed but not acknowledged.
+                    let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break Ok(()) };
+                    let done = self.apply(batch).await;
+                    let away = done.away.clone();
+                    let consumer = self.clone();
+                    settling.spawn(async move {
+                        consumer.finish(done).await;
+                        drop(slot);
+                    });
+                    if let Some(error) = away {
+                        self.wait_for_database(&error, &stop).await;
+                    }
+                }
+                Err(SubscribeError::Closed) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.subscriber.close().await;
+        settling.close();
+        settling.wait().await;
+        result
+    }
+
+    async fn apply(&self, batch: Vec<Delivery>) -> Done {
+        let queue = self.queue.name();
+        let metrics = &self.engine.metrics;
+        metrics.deliveries.with_label_values(&[queue]).inc_by(batch.len() as u64);
+        #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred")]
+        metrics.batch_size.with_label_values(&[queue]).observe(batch.len() as f64);
+        let again = batch.iter().filter(|delivery| delivery.redelivered).count();
+        metrics.redelivered.with_label_values(&[queue]).inc_by(again as u64);
+        let mut done = Done::default();
+        let mut works = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            match (self.decode)(&delivery) {
+                Ok(input) => works.push(Work {
+                    receipt: delivery.receipt,
+                    input,
+                    traceparent: delivery.headers.traceparent,
+                }),
+                Err(parking) => self.park(&mut done, delivery.receipt, parking),
+            }
+        }
+        self.decide_all(works, &mut done).await;
+        done
+    }
+
+    /// Decides; a batch that the database or the rules refuse is split until the culprit is
+    /// alone, so that its mates are applied.
+    async fn decide_all(&self, works: Vec<Work>, done: &mut Done) {
+        let mut waiting = vec![works];
+        while let Some(mut works) = waiting.pop() {
+            if works.is_empty() {
+                continue;
+            }
+            if done.away.is_some() {
+                self.hand_back(done, &works);
+                continue;
+            }
+            let inputs: Arc<[Input]> = works.iter().map(|work| work.input.clone()).collect();
+            let traces = works.iter().map(|work| work.traceparent.clone()).collect();
+            match self.engine.decide(self.queue.name(), inputs, traces).await {
+                Ok((report, outbox)) => {
+                    done.outbox.extend(outbox);
+                    for (work, verdict) in works.iter().zip(&report.verdicts) {
+                        if verdict.is_some() {
+                            done.settlements.push((work.receipt, Settlement::Accept));
+                        }
+                    }
+                    for (index, refusal) in report.refused {
+                        let parking = Parking::new(ParkReason::TooManyAccounts, refusal);
+                        if let Some(work) = works.get(index) {
+                            self.park(done, work.receipt, parking);
+                        }
+                    }
+                }
+                Err(StoreError::Undecided(index)) if index < works.len() => {
+                    let work = works.remove(index);
+                    let parking = Parking::new(ParkReason::Panicked, "deciding about it panicked");
+                    self.park(done, work.receipt, parking);
+                    waiting.push(works);
+                }
+                Err(StoreError::Refused(text)) => match &works[..] {
+                    [work] => {
+                        let parking = Parking::new(ParkReason::Constraint, text);
+                        self.park(done, work.receipt, parking);
+                    }
+                    _ => {
+                        let second_half = works.split_off(works.len() / 2);
+                        waiting.push(second_half);
+                        waiting.push(works);
+                    }
+                },
+                Err(error) => {
+                    self.hand_back(done, &works);
+                    done.away = Some(error);
+                }
+            }
+        }
+    }
+
+    fn park(&self, done: &mut Done, receipt: Receipt, parking: Parking) {
+        let labels = [self.queue.name(), parking.reason.as_str()];
+        self.engine.metrics.parked.with_label_values(&labels).inc();
+        let (queue, reason, error) = (labels[0], labels[1], &parking.error);
+        tracing::warn!(queue, reason, error, "a message is parked");
+        done.settlements.push((receipt, Settlement::Park(parking)));
+    }
+
+    fn hand_back(&self, done: &mut Done, works: &[Work]) {
+        let handed_back = self.engine.metrics.handed_back.with_label_values(&[self.queue.name()]);
+        handed_back.inc_by(works.len() as u64);
+        done.settlements.extend(works.iter().map(|work| (work.receipt, Settlement::HandBack)));
+    }
+
+    /// Publishes, then acknowledges: a crash in between repeats work and loses nothing.
+    async fn finish(&self, mut done: Done) {
+        self.engine.outbox.send(done.outbox).await;
+        done.settlements.sort_unstable_by_key(|(receipt, _)| *receipt);
+        self.subscriber.settle(done.settlements).await;
+    }
+
+    /// Stops consuming, so that messages do not spin between broker and worker, and probes until
+    /// the database is back.
+    async fn wait_for_database(&self, error: &StoreError, stop: &CancellationToken) {
+        let queue = self.queue.name();
+        tracing::error!(queue, %error, "consuming stops until the database is back");
+        let paused = self.engine.metrics.paused.with_label_values(&[queue]);
+        paused.set(1);
+        self.subscriber.pause().await;
+        let mut wait = Duration::from_millis(50);
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if self.engine.store.probe().await.is_ok() {
+                tracing::info!(queue, "the database is back");
+                break;
+            }
+            wait = (wait * 2).min(PROBE_MAX);
+        }
+        paused.set(0);
+    }
+}

@@ -1,0 +1,69 @@
+//! What every worker and the scheduler share: the store, the rules and the way out.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use relink_core::input::Input;
+use relink_core::policy::Policy;
+
+use crate::batch::{Batch, Report};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::store::{OutboxRow, Store, StoreError};
+
+/// The engine; clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// The operator's choices.
+    pub policy: Arc<Policy>,
+    /// The clock of the rules.
+    pub clock: Arc<dyn Clock>,
+    /// The way out, with the machine's clock.
+    pub outbox: Outbox,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Engine {
+    /// Decides about the inputs in one transaction; returns what became of each, and the commands
+    /// that were committed and still have to be sent.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn decide(
+        &self,
+        queue: &str,
+        inputs: Arc<[Input]>,
+        traceparents: Arc<[Option<Arc<str>>]>,
+    ) -> Result<(Report, Vec<OutboxRow>), StoreError> {
+        let started = Instant::now();
+        let batch = Batch {
+            inputs: Arc::clone(&inputs),
+            traceparents,
+            policy: Arc::clone(&self.policy),
+            now: self.clock.now(),
+            wall: self.outbox.wall.now(),
+        };
+        let (decide, report) = batch.decider();
+        let writes = self.store.transact(inputs, decide).await?;
+        let report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let seconds = started.elapsed().as_secs_f64();
+        self.metrics.commit_seconds.with_label_values(&[queue]).observe(seconds);
+        self.count(queue, &report, &writes.outbox);
+        Ok((report, writes.outbox))
+    }
+
+    fn count(&self, queue: &str, report: &Report, outbox: &[OutboxRow]) {
+        for verdict in report.verdicts.iter().flatten() {
+            self.metrics.verdicts.with_label_values(&[queue, verdict.as_str()]).inc();
+        }
+        for row in outbox {
+            // `relink.<name>.v1`
+            let name = row.kind.split('.').nth(1).unwrap_or_default();
+            self.metrics.commands.with_label_values(&[name]).inc();
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! From the outbox to the bus: at once by whoever committed, later by the relay.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Headers, Message};
+use relink_bus::port::Publisher;
+use relink_bus::topology::Exchange;
+use relink_core::time::Span;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::store::{OutboxRow, Store, StoreError};
+
+/// How many commands are claimed at a time: a confirm window that keeps a broker busy.
+const CLAIM: usize = 256;
+/// How long a claim lasts: longer than a publish with its confirm timeout.
+const CLAIM_SPAN: Span = Span::seconds(30);
+/// How often the relay looks for what was left behind.
+const SWEEP: Duration = Duration::from_millis(1000);
+
+/// Publishes committed commands.
+#[derive(Clone)]
+pub struct Outbox {
+    /// Where they are kept.
+    pub store: Arc<dyn Store>,
+    /// Where they go.
+    pub publisher: Arc<dyn Publisher>,
+    /// The machine's clock, not the one of the rules: claims are between processes.
+    pub wall: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Outbox {
+    /// Publishes the rows and deletes those that the bus has taken; the others stay for the
+    /// relay, here or in another process.
+    pub async fn send(&self, rows: Vec<OutboxRow>) {
+        if rows.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+        let messages = rows.into_iter().map(message).collect();
+        let results = self.publisher.publish_all(messages).await;
+        self.metrics.publish_seconds.observe(started.elapsed().as_secs_f64());
+        let mut taken = Vec::with_capacity(ids.len());
+        for (id, result) in ids.into_iter().zip(results) {
+            match result {
+                Ok(()) => taken.push(id),
+                Err(error) => {
+                    self.metrics.publish_failures.with_label_values(&[error.as_str()]).inc();
+                }
+            }
+        }
+        self.metrics.published.inc_by(taken.len() as u64);
+        if taken.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.delete_outbox(&taken).await {
+            // They go out once more, under the same ids.
+            tracing::warn!(%error, count = taken.len(), "published commands stay in the outbox");
+        }
+    }
+
+    /// Sends what was left behind, until there is no more.
+    ///
+    /// # Errors
+    /// When the store is away; the next sweep tries again.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let mut sent = 0;
+        loop {
+            if !self.publisher.is_ready() {
+                return Ok(sent);
+            }
+            let now = self.wall.now();
+            let rows = self.store.claim_outbox(now, now.after(CLAIM_SPAN), CLAIM).await?;
+            let count = rows.len();
+            sent += count;
+            self.send(rows).await;
+            if count < CLAIM {
+                return Ok(sent);
+            }
+        }
+    }
+
+    /// The relay: sweeps until told to stop.
+    pub async fn relay(self, stop: CancellationToken) {
+        let mut away = false;
+        while !stop.is_cancelled() {
+            match self.sweep().await {
+                Ok(_) => away = false,
+                Err(error) if !away => {
+                    tracing::warn!(%error, "the relay waits for the database");
+                    away = true;
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(SWEEP) => {}
+            }
+        }
+    }
+}
+
+fn message(row: OutboxRow) -> Message {
+    Message {
+        exchange: Exchange::Commands,
+        routing_key: Arc::clone(&row.kind),
+        also_to: None,
+        // A platform binds the commands it acts on; the others are not an error.
+        mandatory: false,
+        id: row.id.as_str().into(),
+        kind: row.kind,
+        timestamp_unix_s: row.decided_at.0.div_euclid(1000),
+        correlation: Some(row.correlation),
+        content_type: CONTENT_TYPE_CLOUD_EVENT,
+        headers: Headers {
+            livemode: Some(row.scope.livemode),
+            stripe_account: row.scope.stripe_account.clone(),
+            traceparent: row.traceparent,
+            ..Headers::default()
+        },
+        body: row.body,
+    }
+}
