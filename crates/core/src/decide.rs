@@ -77,8 +77,8 @@ pub fn decide(
         Happened::AccountObserved(seen) => deciding.account_observed(seen),
         Happened::AuthorizationObserved(seen) => deciding.authorization_observed(seen),
         Happened::SessionEnded(seen) => deciding.session_ended(seen),
-        Happened::AccountMissing(account, at) => deciding.account_missing(account, *at),
-        Happened::AuthorizationMissing(id, at) => deciding.authorization_missing(id, *at),
+        Happened::AccountMissing(account) => deciding.account_missing(account),
+        Happened::AuthorizationMissing(id) => deciding.authorization_missing(id),
         Happened::TimerDue(home) => deciding.timer_due(home),
         Happened::Ignored(reason) => Verdict::Ignored(*reason),
     };
@@ -195,11 +195,11 @@ impl<'a> Deciding<'a> {
         })
     }
 
-    fn account_missing(&mut self, account: &AccountId, at: Second) -> Verdict {
+    fn account_missing(&mut self, account: &AccountId) -> Verdict {
         let key = self.account_key(account);
         if let Some(home) = self.world.home_of(&key).cloned() {
             self.edit(&home, |this, aggregate| {
-                this.answer(aggregate, account, at);
+                this.answer(aggregate, account, Second(i64::MAX));
                 let text = "Stripe does not know this account".to_owned();
                 this.note(&aggregate.key, Some(account), text);
             });
@@ -207,11 +207,11 @@ impl<'a> Deciding<'a> {
         Verdict::Ignored(Ignored::ObjectMissing)
     }
 
-    fn authorization_missing(&mut self, id: &AuthorizationId, at: Second) -> Verdict {
+    fn authorization_missing(&mut self, id: &AuthorizationId) -> Verdict {
         let key = self.home(id);
         if self.world.get(&key).is_some() {
             self.edit(&key, |this, aggregate| {
-                this.answer_authorization(aggregate, at);
+                this.answer_authorization(aggregate, Second(i64::MAX));
                 let text = "Stripe does not show this authorization".to_owned();
                 this.note(&aggregate.key, None, text);
             });

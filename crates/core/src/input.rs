@@ -32,9 +32,9 @@ pub enum Happened {
     /// A relink session ended.
     SessionEnded(Box<SessionObservation>),
     /// A read of an account was answered with "no such object".
-    AccountMissing(AccountId, Second),
+    AccountMissing(AccountId),
     /// A read of an authorization was answered with "no such object" or is not to be had.
-    AuthorizationMissing(AuthorizationId, Second),
+    AuthorizationMissing(AuthorizationId),
     /// Something fell due for an aggregate.
     TimerDue(HomeKey),
     /// An event that carries nothing Relink acts on; the ledger still counts it.

@@ -117,11 +117,11 @@ impl Wanted {
                     self.add_account(&input.scope, account);
                 }
             }
-            Happened::AccountMissing(account, _) => {
+            Happened::AccountMissing(account) => {
                 let key = AccountKey { scope: input.scope.clone(), account: account.clone() };
                 self.accounts.insert(key);
             }
-            Happened::AuthorizationMissing(id, _) => self.add_authorization(&input.scope, id),
+            Happened::AuthorizationMissing(id) => self.add_authorization(&input.scope, id),
             Happened::TimerDue(home) => {
                 self.homes.insert(home.clone());
                 self.follow_superseded = true;

@@ -180,7 +180,7 @@ fn subject(world: &World, input: &Input) -> Option<(HomeKey, Option<relink_core:
             let key = AccountKey { scope: input.scope.clone(), account: seen.account.clone() };
             Some((world.home_of(&key)?.clone(), Some(seen.account.clone())))
         }
-        Happened::AccountMissing(account, _) => {
+        Happened::AccountMissing(account) => {
             let key = AccountKey { scope: input.scope.clone(), account: account.clone() };
             Some((world.home_of(&key)?.clone(), Some(account.clone())))
         }
@@ -190,9 +190,7 @@ fn subject(world: &World, input: &Input) -> Option<(HomeKey, Option<relink_core:
         Happened::SessionEnded(seen) => {
             Some((home(Home::Authorization(seen.authorization.clone())), None))
         }
-        Happened::AuthorizationMissing(id, _) => {
-            Some((home(Home::Authorization(id.clone())), None))
-        }
+        Happened::AuthorizationMissing(id) => Some((home(Home::Authorization(id.clone())), None)),
         Happened::TimerDue(key) => Some((key.clone(), None)),
         Happened::Ignored(_) => None,
     }

@@ -63,15 +63,15 @@ impl Metrics {
                 "Deliveries that had been handed out before",
                 &["queue"],
             )?,
-            batch_size: HistogramVec::new(
-                HistogramOpts::new("relink_worker_batch_size", "Deliveries in one transaction")
-                    .buckets(vec![1.0, 4.0, 16.0, 64.0, 128.0, 256.0]),
-                &["queue"],
+            batch_size: histograms(
+                "relink_worker_batch_size",
+                "Deliveries in one transaction",
+                &[1.0, 4.0, 16.0, 64.0, 128.0, 256.0],
             )?,
-            commit_seconds: HistogramVec::new(
-                HistogramOpts::new("relink_worker_commit_seconds", "Gather, decide and commit")
-                    .buckets(SECONDS.to_vec()),
-                &["queue"],
+            commit_seconds: histograms(
+                "relink_worker_commit_seconds",
+                "Gather, decide and commit",
+                &SECONDS,
             )?,
             verdicts: counters(
                 "relink_worker_verdicts_total",
@@ -88,9 +88,10 @@ impl Metrics {
                 "Messages handed back because the database was away",
                 &["queue"],
             )?,
-            paused: IntGaugeVec::new(
-                Opts::new("relink_worker_paused", "1 while a consumer waits for the database"),
-                &["queue"],
+            paused: gauges(
+                "relink_worker_paused",
+                "1 while a consumer waits for the database",
+                "queue",
             )?,
             commands: counters("relink_commands_total", "Commands committed", &["command"])?,
             published: IntCounter::new(
@@ -114,14 +115,8 @@ impl Metrics {
                 "relink_outbox_oldest_seconds",
                 "Age of the oldest of them",
             )?,
-            authorizations: IntGaugeVec::new(
-                Opts::new("relink_authorizations", "Authorizations by health"),
-                &["health"],
-            )?,
-            open_cases: IntGaugeVec::new(
-                Opts::new("relink_open_cases", "Open cases by reason"),
-                &["reason"],
-            )?,
+            authorizations: gauges("relink_authorizations", "Authorizations by health", "health")?,
+            open_cases: gauges("relink_open_cases", "Open cases by reason", "reason")?,
             timers: IntCounter::new("relink_scheduler_timers_total", "Homes whose timer fired")?,
             parked_messages: IntGauge::new(
                 "relink_parked_messages",
@@ -183,4 +178,13 @@ const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn gauges(name: &str, help: &str, label: &str) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(name, help), &[label])
+}
+
+fn histograms(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    HistogramVec::new(options, &["queue"])
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use lapin::options::ConfirmSelectOptions;
-use lapin::{Channel, Confirmation, Connection, Event};
+use lapin::{Channel, Connection, Event};
 use relink_bus::port::PublishError;
 use relink_bus::topology::Exchange;
 use tokio::sync::mpsc;
@@ -43,7 +43,11 @@ enum End {
 
 /// What the task observes.
 enum Observed {
-    Confirm { nonce: u64, result: lapin::Result<Confirmation> },
+    /// The verdict, and which publish's return came with it.
+    Confirm {
+        nonce: u64,
+        result: Result<(Verdict, Option<u64>), Trouble>,
+    },
     Barrier,
 }
 
@@ -225,23 +229,25 @@ async fn refuse(jobs: &mut mpsc::Receiver<Job>) {
 /// Resolves to what the task observes; without a publish, to a barrier. Both are one type, so
 /// that they stand in one queue: first in, first observed.
 async fn observe(publishing: Option<(Channel, u64, Parcel)>) -> Observed {
-    match publishing {
-        Some((channel, nonce, parcel)) => {
-            Observed::Confirm { nonce, result: publish(channel, nonce, parcel).await }
+    let Some((channel, nonce, parcel)) = publishing else { return Observed::Barrier };
+    let result = match publish(channel, nonce, parcel).await {
+        Ok(confirmation) => {
+            let nacked = confirmation.is_nack();
+            let verdict = if nacked { Verdict::Nack } else { Verdict::Ack };
+            Ok((verdict, returned_nonce(confirmation)))
         }
-        None => Observed::Barrier,
-    }
+        Err(error) => Err(error.into()),
+    };
+    Observed::Confirm { nonce, result }
 }
 
 fn note(ledger: &mut Ledger<Waiting>, observed: Observed) -> Result<(), Trouble> {
     match observed {
         Observed::Barrier => ledger.barrier_passed(),
-        Observed::Confirm { nonce, result: Ok(confirmation) } => {
-            let nacked = confirmation.is_nack();
-            let verdict = if nacked { Verdict::Nack } else { Verdict::Ack };
-            ledger.confirmed(nonce, verdict, returned_nonce(confirmation));
+        Observed::Confirm { nonce, result } => {
+            let (verdict, returned) = result?;
+            ledger.confirmed(nonce, verdict, returned);
         }
-        Observed::Confirm { result: Err(error), .. } => return Err(error.into()),
     }
     Ok(())
 }

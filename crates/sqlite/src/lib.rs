@@ -1,1 +1,29 @@
-//! sqlite.
+//! Relink's state in a SQLite file, or in memory: the port `relink_engine::store::Store`.
+//!
+//! One thread owns the connection that writes. It takes all calls that are waiting and commits
+//! them together, each behind a savepoint of its own: one synchronisation of the disk for many
+//! batches, and none is answered before it. Another thread reads, from the write-ahead log's last
+//! commit.
+//!
+//! **Invariants**
+//! 1. There is one writer: no rows are locked, and no transaction meets another.
+//! 2. A file belongs to one process; a second one is told so. Reading beside it is possible
+//!    ([`SqliteStore::open_read_only`]), for operator commands.
+//! 3. What was answered is on the disk (`synchronous = FULL`).
+//!
+//! What it does not do: rules, or anything for many processes (that is PostgreSQL's). Start
+//! reading at `store`, then `worker` for the grouping and `transact` for the work.
+
+mod error;
+mod migrate;
+mod open;
+mod operator;
+mod outbox;
+mod row;
+mod sql;
+mod store;
+mod transact;
+mod write;
+mod worker;
+
+pub use store::SqliteStore;

@@ -4,6 +4,8 @@
 //! `rabbitmqctl` on that broker; otherwise the tests take turns in the URL's virtual host, and
 //! those that need the broker's cooperation are left out.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+
 mod consuming;
 mod outages;
 mod publishing;

@@ -1,0 +1,163 @@
+//! A bounded HTTP/1 server for any router.
+//!
+//! `axum::serve` neither bounds the time for a request's head nor the number of connections, so
+//! hyper is driven directly.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How long accepting rests when the process or the machine is out of something (of file
+/// descriptors, mostly): trying at once fails again and burns a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a server allows.
+#[derive(Clone, Debug)]
+pub struct ServeLimits {
+    /// How many connections are open at once; those beyond wait in the listener's backlog.
+    pub connections_max: usize,
+    /// How long the head of a request may take, counted from when the connection is ready for it:
+    /// so long a connection may also be idle between two requests.
+    pub head_timeout: Duration,
+    /// The most header lines of a request; one with more is answered 431.
+    pub headers_max: usize,
+    /// The largest head of a request, in bytes; a larger one is answered 431.
+    pub head_bytes_max: usize,
+    /// How much is read ahead or held back to be written per connection, in bytes, at least 8192.
+    pub buffer_bytes_max: usize,
+    /// How long requests in hand may take after shutdown has begun.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServeLimits {
+    fn default() -> Self {
+        Self {
+            // With the usual limit of file descriptors there is room for the rest of the process.
+            connections_max: 4096,
+            // Long enough for a sender that keeps its connections for the next webhook.
+            head_timeout: Duration::from_secs(20),
+            headers_max: 64,
+            head_bytes_max: 16 * 1024,
+            // A usual event in one piece; more only means fewer reads for rare large ones.
+            buffer_bytes_max: 64 * 1024,
+            // Within the 25 s that a role has to shut down.
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves the router until `shutdown` resolves and what was in hand by then is answered, or
+/// [`ServeLimits::drain_timeout`] has passed; then it cuts the rest off.
+///
+/// The listener is closed as soon as shutdown begins, so that new connections go elsewhere.
+/// Dropping the future cuts everything off at once.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let protocol = protocol(&limits);
+    let stop = CancellationToken::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let has_room = connections.len() < limits.connections_max;
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = connections.join_next() => report(ended),
+            stream = accept(&listener), if has_room => {
+                let service = TowerToHyperService::new(router.clone());
+                let connection = protocol.serve_connection(TokioIo::new(stream), service);
+                connections.spawn(converse(connection, stop.clone()));
+            }
+        }
+    }
+    drop(listener);
+    stop.cancel();
+    let drained = tokio::time::timeout(limits.drain_timeout, async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(connections = connections.len(), "cut off what did not end in time");
+        connections.shutdown().await;
+    }
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn protocol(limits: &ServeLimits) -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.headers_max)
+        .max_header_size(limits.head_bytes_max)
+        .max_buf_size(limits.buffer_bytes_max.max(8192));
+    protocol
+}
+
+async fn converse(connection: Connection, stop: CancellationToken) {
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            // Answers what it has begun to read and closes; an idle one closes at once.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Waits for the next connection, whatever happens to others.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // An answer is one small write; waiting to fill a packet only delays it.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
+                }
+                return stream;
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted; check the limit of files");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether only the connection at the head of the queue is gone (accept(2), "Error handling").
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a request's handler panicked; its connection was closed");
+    }
+}

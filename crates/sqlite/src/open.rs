@@ -1,0 +1,97 @@
+//! Opening files: whose they are, who may read them, and how durable they are.
+
+use std::path::{Path, PathBuf};
+
+use relink_engine::store::StoreError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::classify;
+
+/// How long a statement waits for a lock: only the moment in which a reader's and the writer's
+/// log meet, or an operator's tool copies the file.
+const BUSY_MS: u32 = 5_000;
+
+/// Statements kept ready on a connection; there are about 40 in all.
+const STATEMENTS: usize = 64;
+
+/// What a writer needs, on top of what a reader does: every commit is on the disk before it is
+/// answered, readers go on meanwhile, and 32 MiB of pages stay in memory.
+const WRITER: &str = "\
+    PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; \
+    PRAGMA temp_store = MEMORY";
+
+/// A connection that writes, in memory.
+pub(crate) fn memory() -> Result<Connection, StoreError> {
+    ready(Connection::open_in_memory().map_err(classify)?)
+}
+
+/// A connection that writes, and the proof that nobody else does.
+pub(crate) fn writer(path: &Path) -> Result<(Connection, Connection), StoreError> {
+    let owner = own(path)?;
+    create_private(path)?;
+    let connection = ready(Connection::open(path).map_err(classify)?)?;
+    connection.execute_batch(WRITER).map_err(classify)?;
+    Ok((connection, owner))
+}
+
+/// A connection that reads.
+pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = Connection::open_with_flags(path, flags);
+    let connection = opened.map_err(|_| {
+        StoreError::Misconfigured(format!(
+            "no database at {}: check RELINK_DATABASE_URL",
+            path.display()
+        ))
+    })?;
+    ready(connection)
+}
+
+fn ready(connection: Connection) -> Result<Connection, StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "busy_timeout", BUSY_MS).map_err(classify)?;
+    Ok(connection)
+}
+
+/// Holds an exclusive lock on a small file beside the database, until it is dropped or the
+/// process ends, however it ends. Not on the database itself: that would keep readers out, and a
+/// lock taken only while writing would let two writers take turns.
+fn own(path: &Path) -> Result<Connection, StoreError> {
+    let beside = beside(path);
+    create_private(&beside)?;
+    let owner = Connection::open(&beside).map_err(classify)?;
+    let locked = owner
+        .pragma_update(None, "busy_timeout", 0)
+        .and_then(|()| owner.execute_batch("BEGIN EXCLUSIVE"));
+    match locked {
+        Ok(()) => Ok(owner),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            Err(StoreError::Misconfigured(format!(
+                "{} is in use by another Relink process: stop it, or give this one a file of its \
+                 own in RELINK_DATABASE_URL",
+                path.display()
+            )))
+        }
+        Err(error) => Err(classify(error)),
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-owner");
+    name.into()
+}
+
+/// Creates the file for its user only: it says who has trouble with which bank.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| {
+        StoreError::Misconfigured(format!(
+            "{} cannot be written ({error}): check RELINK_DATABASE_URL",
+            path.display()
+        ))
+    })
+}

@@ -1,0 +1,79 @@
+//! What the relay and the scheduler ask for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use relink_core::id::CommandId;
+use relink_core::time::Time;
+use relink_engine::store::{DueHome, OutboxRow, StoreError};
+use rusqlite::Connection;
+
+use crate::row::{home_key, scope};
+use crate::transact::many;
+use crate::write::run;
+
+const DUE: &str = "\
+    SELECT scope, id, provisional, next_due_ms FROM authorizations \
+    WHERE next_due_ms <= ?1 ORDER BY next_due_ms LIMIT ?2";
+
+const CLAIM: &str = "\
+    UPDATE outbox SET claimed_until_ms = ?2 WHERE id IN ( \
+      SELECT id FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY decided_ms, id LIMIT ?3) \
+    RETURNING id, kind, scope, correlation, decided_ms, traceparent, body, claimed_until_ms";
+
+const DELETE: &str = "DELETE FROM outbox WHERE id = ?1";
+
+pub(crate) fn due_homes(
+    connection: &Connection,
+    now: Time,
+    limit: i64,
+) -> Result<Vec<DueHome>, StoreError> {
+    let rows = many(connection, DUE, &[&now.0, &limit], |row| {
+        let (scope, id): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((scope, id, row.get(2)?, row.get(3)?))
+    })?;
+    let due = |(scope, id, provisional, due): (String, String, bool, i64)| {
+        Ok(DueHome { home: home_key(&scope, &id, provisional)?, due: Time(due) })
+    };
+    rows.into_iter().map(due).collect()
+}
+
+pub(crate) fn claim(
+    connection: &Connection,
+    now: Time,
+    until: Time,
+    limit: i64,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    let rows = many(connection, CLAIM, &[&now.0, &until.0, &limit], |row| {
+        let text = |index: usize| row.get::<_, String>(index);
+        Ok((
+            text(2)?,
+            text(0)?,
+            text(1)?,
+            text(3)?,
+            row.get(4)?,
+            row.get::<_, Option<String>>(5)?,
+            row.get::<_, Vec<u8>>(6)?,
+            row.get(7)?,
+        ))
+    })?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for (scope_text, id, kind, correlation, decided, traceparent, body, until) in rows {
+        claimed.push(OutboxRow {
+            id: CommandId::new(id),
+            kind: Arc::from(kind),
+            scope: scope(&scope_text)?,
+            correlation: Arc::from(correlation),
+            decided_at: Time(decided),
+            traceparent: traceparent.map(Arc::from),
+            body: Bytes::from(body),
+            claimed_until: Time(until),
+        });
+    }
+    claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
+    Ok(claimed)
+}
+
+pub(crate) fn delete(connection: &Connection, ids: &[CommandId]) -> Result<(), StoreError> {
+    ids.iter().try_for_each(|id| run(connection, DELETE, &[&id.as_str()]).map(drop))
+}

@@ -1,0 +1,172 @@
+//! Writes what was decided.
+
+use std::collections::BTreeSet;
+
+use relink_core::account::Account;
+use relink_core::aggregate::Aggregate;
+use relink_core::id::{AccountKey, HomeKey};
+use relink_core::register::value;
+use relink_core::world::World;
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError, Writes};
+use rusqlite::{Connection, ToSql};
+
+use crate::error::classify;
+use crate::row::{day, json, signed};
+use crate::sql;
+
+pub(crate) fn write(connection: &Connection, writes: &Writes) -> Result<(), StoreError> {
+    let world = &writes.world;
+    let mut changed: BTreeSet<&HomeKey> = world.changed_homes.iter().collect();
+    for key in &world.changed_accounts {
+        changed.extend(write_account(connection, world, key)?);
+    }
+    for key in changed {
+        match world.get(key).filter(|home| !home.is_void()) {
+            Some(home) => write_home(connection, home)?,
+            None => delete_home(connection, key)?,
+        }
+    }
+    writes.inbox.iter().try_for_each(|row| write_inbox(connection, row))?;
+    writes.history.iter().try_for_each(|row| write_history(connection, row))?;
+    writes.outbox.iter().try_for_each(|row| write_outbox(connection, row))?;
+    writes.cases.iter().try_for_each(|row| write_case(connection, row))
+}
+
+pub(crate) fn run(
+    connection: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(classify)?;
+    statement.execute(params).map_err(classify)
+}
+
+/// Writes an account and says where it lives, if it is new there: a home gets a row with its
+/// first account, whether or not its state differs from an empty one.
+fn write_account<'a>(
+    connection: &Connection,
+    world: &'a World,
+    key: &AccountKey,
+) -> Result<Option<&'a HomeKey>, StoreError> {
+    let home = world.home_of(key).and_then(|home| world.get(home));
+    let (home, account) = home
+        .and_then(|home| Some((home, home.accounts.get(&key.account)?)))
+        .ok_or_else(|| StoreError::Refused("the decision changes an account it lacks".into()))?;
+    store_account(connection, key, &home.key, account)?;
+    let lone = home.accounts.len() == 1;
+    Ok(lone.then_some(&home.key))
+}
+
+fn store_account(
+    connection: &Connection,
+    key: &AccountKey,
+    home: &HomeKey,
+    account: &Account,
+) -> Result<(), StoreError> {
+    let details = account.inactive_details();
+    let forecast = account.forecast();
+    let cause = match details {
+        Some(details) => details.cause.as_deref(),
+        None => forecast.and_then(|it| it.cause.as_deref()),
+    };
+    let action = details.map(|it| &it.action).or(forecast.map(|it| &it.action));
+    let params: [&dyn ToSql; 12] = [
+        &key.scope.to_string(),
+        &key.account.as_str(),
+        &home.home.as_str(),
+        &home.home.is_provisional(),
+        &account.status().map(|status| status.as_str()),
+        &cause,
+        &action.map(|action| action.as_str()),
+        &forecast.map(|it| it.date.0),
+        &value(&account.holder).map(|holder| &*holder.id),
+        &value(&account.last4).map(|last4| &**last4),
+        &signed(account.version),
+        &json(account)?,
+    ];
+    run(connection, sql::WRITE_ACCOUNT, &params).map(drop)
+}
+
+fn write_home(connection: &Connection, home: &Aggregate) -> Result<(), StoreError> {
+    let summary = &home.state.summary;
+    let taker = home.taken_over_by().filter(|_| home.is_superseded());
+    let params: [&dyn ToSql; 11] = [
+        &home.key.scope.to_string(),
+        &home.key.home.as_str(),
+        &home.key.home.is_provisional(),
+        &summary.health.as_str(),
+        &home.holder().map(|holder| &*holder.id),
+        &home.institution_name().map(|name| &**name),
+        &summary.expected_deactivation.map(|at| at.0),
+        &summary.next_due.map(|at| at.0),
+        &taker.map(|by| by.as_str()),
+        &home.state.case.is_some(),
+        &json(&home.state)?,
+    ];
+    run(connection, sql::WRITE_HOME, &params).map(drop)
+}
+
+fn delete_home(connection: &Connection, key: &HomeKey) -> Result<(), StoreError> {
+    let params: [&dyn ToSql; 3] =
+        [&key.home.as_str(), &key.scope.to_string(), &key.home.is_provisional()];
+    run(connection, sql::DELETE_HOME, &params).map(drop)
+}
+
+fn write_inbox(connection: &Connection, row: &InboxRow) -> Result<(), StoreError> {
+    let params: [&dyn ToSql; 6] = [
+        &day(row.at),
+        &row.id.as_str(),
+        &row.scope.to_string(),
+        &&*row.kind,
+        &row.at.0,
+        &row.verdict.as_str(),
+    ];
+    run(connection, sql::WRITE_INBOX, &params).map(drop)
+}
+
+fn write_history(connection: &Connection, row: &HistoryRow) -> Result<(), StoreError> {
+    let params: [&dyn ToSql; 11] = [
+        &day(row.at),
+        &row.home.scope.to_string(),
+        &row.home.home.as_str(),
+        &row.account.as_ref().map(|id| id.as_str()),
+        &row.input.as_str(),
+        &&*row.kind,
+        &row.at.0,
+        &row.decided_at.0,
+        &&*row.verdict,
+        &row.note,
+        &json(&row.commands)?,
+    ];
+    run(connection, sql::WRITE_HISTORY, &params).map(drop)
+}
+
+fn write_outbox(connection: &Connection, row: &OutboxRow) -> Result<(), StoreError> {
+    let params: [&dyn ToSql; 8] = [
+        &row.id.as_str(),
+        &&*row.kind,
+        &row.scope.to_string(),
+        &&*row.correlation,
+        &row.decided_at.0,
+        &row.traceparent.as_deref(),
+        &&*row.body,
+        &row.claimed_until.0,
+    ];
+    run(connection, sql::WRITE_OUTBOX, &params).map(drop)
+}
+
+fn write_case(connection: &Connection, row: &CaseRow) -> Result<(), StoreError> {
+    let params: [&dyn ToSql; 10] = [
+        &row.home.scope.to_string(),
+        &row.home.home.as_str(),
+        &row.case.id.as_str(),
+        &row.case.reason.as_str(),
+        &row.case.opened_at.0,
+        &row.closed.map(|(at, _)| at.0),
+        &row.closed.map(|(_, outcome)| outcome.as_str()),
+        &row.case.prompts,
+        &row.case.reminders,
+        &json(&row.case)?,
+    ];
+    run(connection, sql::WRITE_CASE, &params).map(drop)
+}

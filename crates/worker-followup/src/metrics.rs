@@ -1,0 +1,40 @@
+//! What the followup worker counts.
+
+use prometheus::{Gauge, IntCounterVec, Opts, Registry};
+
+/// The followup worker's metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Reads by object and result.
+    pub reads: IntCounterVec,
+    /// Commands by result: done, retried, parked, no_api_key, not_ours.
+    pub commands: IntCounterVec,
+    /// The read budget as it is now.
+    pub budget: Gauge,
+}
+
+impl Metrics {
+    /// Registers the list.
+    ///
+    /// # Errors
+    /// When the registry already holds one of the names.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let reads = Opts::new("relink_followup_reads_total", "Reads of Stripe by result");
+        let commands = Opts::new("relink_followup_commands_total", "Commands by result");
+        let metrics = Self {
+            reads: IntCounterVec::new(reads, &["object", "result"])?,
+            commands: IntCounterVec::new(commands, &["result"])?,
+            budget: Gauge::new(
+                "relink_followup_budget_reads_per_second",
+                "Reads a second that are asked of Stripe at the most",
+            )?,
+        };
+        registry.register(Box::new(metrics.reads.clone()))?;
+        registry.register(Box::new(metrics.commands.clone()))?;
+        registry.register(Box::new(metrics.budget.clone()))?;
+        for result in ["done", "retried", "parked", "no_api_key", "not_ours"] {
+            metrics.commands.with_label_values(&[result]);
+        }
+        Ok(metrics)
+    }
+}
