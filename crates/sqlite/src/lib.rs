@@ -23,7 +23,7 @@ mod row;
 mod sql;
 mod store;
 mod transact;
-mod write;
 mod worker;
+mod write;
 
 pub use store::SqliteStore;

@@ -13,10 +13,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     let known = version(connection)?;
     for (index, step) in MIGRATIONS.iter().enumerate().skip(known) {
         // EXCLUSIVE, although the file has one owner: a reader never sees half a step.
-        let text = format!(
-            "BEGIN EXCLUSIVE; {step} PRAGMA user_version = {}; COMMIT",
-            index + 1
-        );
+        let text = format!("BEGIN EXCLUSIVE; {step} PRAGMA user_version = {}; COMMIT", index + 1);
         connection.execute_batch(&text).map_err(classify)?;
     }
     Ok(())
@@ -36,9 +33,8 @@ pub(crate) fn check(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn version(connection: &Connection) -> Result<usize, StoreError> {
-    let known: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(classify)?;
+    let known: i64 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(classify)?;
     match usize::try_from(known) {
         Ok(known) if known <= MIGRATIONS.len() => Ok(known),
         _ => Err(StoreError::Misconfigured(format!(

@@ -13,12 +13,17 @@ use rusqlite::{Connection, ToSql};
 use crate::error::classify;
 use crate::row::{day, json, signed};
 use crate::sql;
+use crate::transact::one;
 
 pub(crate) fn write(connection: &Connection, writes: &Writes) -> Result<(), StoreError> {
     let world = &writes.world;
     let mut changed: BTreeSet<&HomeKey> = world.changed_homes.iter().collect();
     for key in &world.changed_accounts {
-        changed.extend(write_account(connection, world, key)?);
+        let home = write_account(connection, world, key)?;
+        // A home gets a row with its first account, whether or not its state says anything yet.
+        if !changed.contains(home) && !has_row(connection, home)? {
+            changed.insert(home);
+        }
     }
     for key in changed {
         match world.get(key).filter(|home| !home.is_void()) {
@@ -41,20 +46,24 @@ pub(crate) fn run(
     statement.execute(params).map_err(classify)
 }
 
-/// Writes an account and says where it lives, if it is new there: a home gets a row with its
-/// first account, whether or not its state differs from an empty one.
+/// Writes an account and says where it lives.
 fn write_account<'a>(
     connection: &Connection,
     world: &'a World,
     key: &AccountKey,
-) -> Result<Option<&'a HomeKey>, StoreError> {
+) -> Result<&'a HomeKey, StoreError> {
     let home = world.home_of(key).and_then(|home| world.get(home));
     let (home, account) = home
         .and_then(|home| Some((home, home.accounts.get(&key.account)?)))
         .ok_or_else(|| StoreError::Refused("the decision changes an account it lacks".into()))?;
     store_account(connection, key, &home.key, account)?;
-    let lone = home.accounts.len() == 1;
-    Ok(lone.then_some(&home.key))
+    Ok(&home.key)
+}
+
+fn has_row(connection: &Connection, home: &HomeKey) -> Result<bool, StoreError> {
+    let params: [&dyn ToSql; 3] =
+        [&home.home.as_str(), &home.scope.to_string(), &home.home.is_provisional()];
+    Ok(one(connection, sql::HOME, &params, |_| Ok(()))?.is_some())
 }
 
 fn store_account(

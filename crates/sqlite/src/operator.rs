@@ -1,0 +1,214 @@
+//! What an operator and the metrics ask for, and housekeeping.
+
+use std::sync::Arc;
+
+use relink_bus::message::{Headers, header};
+use relink_bus::port::Parked;
+use relink_core::aggregate::Aggregate;
+use relink_core::id::{AccountId, CommandId, HomeKey, InputId};
+use relink_core::time::{Second, Time};
+use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, StoreError};
+use rusqlite::{Connection, ToSql};
+use serde_json::{Map, Value};
+
+use crate::error::unreadable;
+use crate::row::{home_key, json, outcome, scope, verdict};
+use crate::transact::{aggregate, many, one};
+use crate::write::run;
+
+const FIND: &str = "\
+    SELECT scope, id, provisional FROM authorizations WHERE id = ?1 \
+    UNION SELECT scope, home, provisional FROM accounts WHERE id = ?1 ORDER BY 1, 2 LIMIT 20";
+
+const HISTORY: &str = "\
+    SELECT account, input, kind, at_s, decided_ms, verdict, note, commands FROM history \
+    WHERE home = ?1 AND scope = ?2 AND (?3 IS NULL OR account = ?3) \
+    ORDER BY decided_ms DESC, seq DESC LIMIT ?4";
+
+const INBOX_ROW: &str = "\
+    SELECT scope, id, kind, at_s, verdict FROM inbox WHERE id = ?1 ORDER BY scope, day LIMIT 1";
+
+const CASES: &str = "\
+    SELECT state, closed_ms, outcome FROM cases WHERE home = ?1 AND scope = ?2 \
+    ORDER BY opened_ms DESC, id DESC LIMIT ?3";
+
+const HEALTHS: &str = "SELECT health, count(*) FROM authorizations GROUP BY 1 ORDER BY 1";
+const VERDICTS: &str = "SELECT verdict, count(*) FROM inbox GROUP BY 1 ORDER BY 1";
+const OPEN_CASES: &str =
+    "SELECT reason, count(*) FROM cases WHERE closed_ms IS NULL GROUP BY 1 ORDER BY 1";
+const OUTBOX: &str = "SELECT count(*), min(decided_ms) FROM outbox";
+const PARKED: &str = "SELECT count(*) FROM parked";
+
+const PARK: &str = "\
+    INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
+      first_failed_ms, last_failed_ms, attempts, headers, body) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// Writes a row: a disk that is full, or has become read-only, says so.
+const PROBE: &str = "\
+    INSERT INTO probes (id, probed_ms) VALUES (1, CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
+    ON CONFLICT (id) DO UPDATE SET probed_ms = excluded.probed_ms";
+
+/// Rows that one step of housekeeping deletes: some milliseconds in which others wait.
+const EXPIRE_ROWS: usize = 5_000;
+
+const EXPIRE: [&str; 2] = [
+    "DELETE FROM inbox WHERE (id, scope, day) IN \
+       (SELECT id, scope, day FROM inbox WHERE day < ?1 LIMIT ?2)",
+    "DELETE FROM history WHERE seq IN (SELECT seq FROM history WHERE day < ?1 LIMIT ?2)",
+];
+
+pub(crate) fn find(connection: &Connection, id: &str) -> Result<Vec<Aggregate>, StoreError> {
+    let rows = many(connection, FIND, &[&id], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?))
+    })?;
+    let mut found = Vec::with_capacity(rows.len());
+    for (scope, home, provisional) in rows {
+        found.extend(aggregate(connection, home_key(&scope, &home, provisional)?)?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn history(
+    connection: &Connection,
+    home: &HomeKey,
+    account: Option<&AccountId>,
+    limit: i64,
+) -> Result<Vec<HistoryRow>, StoreError> {
+    let (scope, account) = (home.scope.to_string(), account.map(AccountId::as_str));
+    let params: [&dyn ToSql; 4] = [&home.home.as_str(), &scope, &account, &limit];
+    let rows = many(connection, HISTORY, &params, |row| {
+        let commands: String = row.get(7)?;
+        let read = HistoryRow {
+            home: home.clone(),
+            account: row.get::<_, Option<String>>(0)?.map(AccountId::new),
+            input: InputId::new(row.get::<_, String>(1)?),
+            kind: Arc::from(row.get::<_, String>(2)?),
+            at: Second(row.get(3)?),
+            decided_at: Time(row.get(4)?),
+            verdict: Arc::from(row.get::<_, String>(5)?),
+            note: row.get(6)?,
+            commands: Vec::new(),
+        };
+        Ok((read, commands))
+    })?;
+    let complete = |(read, commands): (HistoryRow, String)| {
+        let commands: Vec<CommandId> =
+            serde_json::from_str(&commands).map_err(|_| unreadable("history"))?;
+        Ok(HistoryRow { commands, ..read })
+    };
+    rows.into_iter().map(complete).collect()
+}
+
+pub(crate) fn inbox_row(connection: &Connection, id: &str) -> Result<Option<InboxRow>, StoreError> {
+    let found = one(connection, INBOX_ROW, &[&id], |row| {
+        let text = |index: usize| row.get::<_, String>(index);
+        Ok((text(0)?, text(1)?, text(2)?, row.get(3)?, text(4)?))
+    })?;
+    let read = |(scope_text, id, kind, at, verdict_text): (String, String, String, i64, String)| {
+        Ok(InboxRow {
+            scope: scope(&scope_text)?,
+            id: InputId::new(id),
+            kind: Arc::from(kind),
+            at: Second(at),
+            verdict: verdict(&verdict_text)?,
+        })
+    };
+    found.map(read).transpose()
+}
+
+pub(crate) fn cases(
+    connection: &Connection,
+    home: &HomeKey,
+    limit: i64,
+) -> Result<Vec<CaseRow>, StoreError> {
+    let params: [&dyn ToSql; 3] = [&home.home.as_str(), &home.scope.to_string(), &limit];
+    let rows = many(connection, CASES, &params, |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let read = |(state, at, how): (String, Option<i64>, Option<String>)| {
+        let closed = match (at, how) {
+            (Some(at), Some(how)) => Some((Time(at), outcome(&how)?)),
+            _ => None,
+        };
+        let case = serde_json::from_str(&state).map_err(|_| unreadable("cases"))?;
+        Ok(CaseRow { home: home.clone(), case, closed })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+pub(crate) fn census(connection: &Connection) -> Result<Census, StoreError> {
+    let counts = |sql| many(connection, sql, &[], |row| Ok((row.get(0)?, row.get(1)?)));
+    let outbox: Option<(i64, Option<i64>)> =
+        one(connection, OUTBOX, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (depth, oldest) = outbox.unwrap_or_default();
+    Ok(Census {
+        authorizations: counts(HEALTHS)?,
+        open_cases: counts(OPEN_CASES)?,
+        outbox_depth: depth,
+        outbox_oldest: oldest.map(Time),
+        verdicts: counts(VERDICTS)?,
+        parked: one(connection, PARKED, &[], |row| row.get(0))?.unwrap_or_default(),
+    })
+}
+
+pub(crate) fn park(connection: &Connection, parked: &Parked) -> Result<(), StoreError> {
+    let delivery = &parked.delivery;
+    let params: [&dyn ToSql; 12] = [
+        &parked.queue,
+        &delivery.id.as_deref(),
+        &delivery.kind.as_deref(),
+        &&*delivery.routing_key,
+        &delivery.correlation.as_deref(),
+        &parked.parking.reason.as_str(),
+        &parked.parking.error,
+        &parked.first_failed_at_unix_ms,
+        &parked.last_failed_at_unix_ms,
+        &delivery.headers.attempts,
+        &headers(&delivery.headers)?,
+        &&*delivery.body,
+    ];
+    run(connection, PARK, &params).map(drop)
+}
+
+/// Headers under their names on the wire, so that a requeued message looks like the first one.
+fn headers(headers: &Headers) -> Result<String, StoreError> {
+    let texts = [
+        (header::STRIPE_ACCOUNT, &headers.stripe_account),
+        (header::API_VERSION, &headers.api_version),
+        (header::TRACEPARENT, &headers.traceparent),
+    ];
+    let numbers = [
+        (header::RECEIVED_AT, headers.received_at_unix_ms),
+        (header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms),
+        (header::ATTEMPTS, Some(headers.attempts.into())),
+    ];
+    let mut all = Map::new();
+    for (name, text) in texts {
+        all.extend(text.as_deref().map(|text| (name.to_owned(), Value::from(text))));
+    }
+    for (name, number) in numbers {
+        all.extend(number.map(|number| (name.to_owned(), Value::from(number))));
+    }
+    all.extend(headers.livemode.map(|live| (header::LIVEMODE.to_owned(), Value::from(live))));
+    json(&all)
+}
+
+/// Deletes some of what was filed before `first_kept`; tells whether there may be more.
+pub(crate) fn expire(connection: &Connection, first_kept: i64) -> Result<bool, StoreError> {
+    let mut more = false;
+    for sql in EXPIRE {
+        let deleted = run(connection, sql, &[&first_kept, &signed_rows(EXPIRE_ROWS)])?;
+        more |= deleted >= EXPIRE_ROWS;
+    }
+    Ok(more)
+}
+
+/// A number of rows as SQL has it.
+pub(crate) fn signed_rows(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn probe(connection: &Connection) -> Result<(), StoreError> {
+    run(connection, PROBE, &[]).map(drop)
+}

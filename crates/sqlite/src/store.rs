@@ -1,0 +1,162 @@
+//! The port, as seen from outside: every call goes to one of two threads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use relink_bus::port::Parked;
+use relink_core::aggregate::Aggregate;
+use relink_core::id::{AccountId, CommandId, HomeKey};
+use relink_core::input::Input;
+use relink_core::time::{Second, Time};
+use relink_engine::store::{
+    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
+};
+use rusqlite::Connection;
+
+use crate::operator::signed_rows;
+use crate::row::day;
+use crate::worker::Worker;
+use crate::{migrate, open, operator, outbox, transact};
+
+/// A SQLite database that keeps Relink's state.
+///
+/// Dropping it answers the calls that wait and releases the file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    /// `None`: opened for reading only.
+    writer: Option<Worker>,
+    /// `None`: the writer reads, since nobody else can see its memory.
+    reader: Option<Worker>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file, readable for its user only, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] where another process has the file, it cannot be written, or
+    /// a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let (connection, owner) = open::writer(path)?;
+        migrate::migrate(&connection)?;
+        let reader = open::reader(path)?;
+        Ok(Self {
+            writer: Some(Worker::writer(connection, Some(owner))?),
+            reader: Some(Worker::reader(reader)?),
+        })
+    }
+
+    /// A database that ends with this value: for tests and simulations.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let connection = open::memory()?;
+        migrate::migrate(&connection)?;
+        Ok(Self { writer: Some(Worker::writer(connection, None)?), reader: None })
+    }
+
+    /// Opens the file beside the process that has it, for what only reads.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] where there is no such file, or another version wrote it.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let connection = open::reader(path)?;
+        migrate::check(&connection)?;
+        Ok(Self { writer: None, reader: Some(Worker::reader(connection)?) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.reader {
+            Some(reader) => reader.call(work).await,
+            None => self.write(work).await,
+        }
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.writer {
+            Some(writer) => writer.call(work).await,
+            None => Err(StoreError::Misconfigured(
+                "the file of RELINK_DATABASE_URL is opened for reading only".into(),
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError> {
+        self.write(move |connection| transact::transact(connection, &inputs, &decide)).await
+    }
+
+    async fn due_homes(&self, now: Time, limit: usize) -> Result<Vec<DueHome>, StoreError> {
+        self.read(move |connection| outbox::due_homes(connection, now, signed_rows(limit))).await
+    }
+
+    async fn claim_outbox(
+        &self,
+        now: Time,
+        until: Time,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let limit = signed_rows(limit);
+        self.write(move |connection| outbox::claim(connection, now, until, limit)).await
+    }
+
+    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
+        let ids = ids.to_vec();
+        self.write(move |connection| outbox::delete(connection, &ids)).await
+    }
+
+    async fn park(&self, parked: Parked) -> Result<(), StoreError> {
+        self.write(move |connection| operator::park(connection, &parked)).await
+    }
+
+    async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| operator::find(connection, &id)).await
+    }
+
+    async fn history(
+        &self,
+        home: &HomeKey,
+        account: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let (home, account, limit) = (home.clone(), account.cloned(), signed_rows(limit));
+        self.read(move |connection| operator::history(connection, &home, account.as_ref(), limit))
+            .await
+    }
+
+    async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| operator::inbox_row(connection, &id)).await
+    }
+
+    async fn cases(&self, home: &HomeKey, limit: usize) -> Result<Vec<CaseRow>, StoreError> {
+        let (home, limit) = (home.clone(), signed_rows(limit));
+        self.read(move |connection| operator::cases(connection, &home, limit)).await
+    }
+
+    async fn census(&self) -> Result<Census, StoreError> {
+        self.read(operator::census).await
+    }
+
+    async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {
+        let today = day(Second(now.0.div_euclid(1000)));
+        let first_kept = today.saturating_sub(retention_days.into());
+        // In steps, so that batches get their turn in between.
+        while self.write(move |connection| operator::expire(connection, first_kept)).await? {}
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.write(operator::probe).await
+    }
+}
