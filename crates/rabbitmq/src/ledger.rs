@@ -93,7 +93,7 @@ impl<T> Ledger<T> {
             Verdict::Ack => {
                 let next = self.next_barrier();
                 let overtaken = self.newest_return.is_some_and(|newest| newest > nonce);
-                let believed_at = Some(0u64); let _ = overtaken;
+                let believed_at = (carried.is_none() || overtaken).then_some(next);
                 self.barrier_wanted = next;
                 self.suspects += usize::from(believed_at.is_none());
                 self.acked.insert(nonce, Acked { token, seasoned_at: next, believed_at });

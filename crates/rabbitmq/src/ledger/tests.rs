@@ -32,12 +32,10 @@ impl Library {
             let at = usize::try_from(dice.below(nonces.len() as u64)).unwrap();
             let nonce = nonces.swap_remove(at);
             let carried = self.returns.pop_front();
-            // A future not polled yet stands earlier in the queue than its completion does.
-            let ahead = self.observable.len().min(usize::try_from(dice.below(3)).unwrap());
-            let early = (0..ahead).all(|back| {
-                !matches!(self.observable[self.observable.len() - 1 - back], Seen::Barrier)
-            });
-            let at = self.observable.len() - if early { ahead } else { 0 };
+            // What completes before it was looked at even once stands where it was put first,
+            // ahead of barriers and of what completed before it.
+            let ahead = dice.below(12).min(self.observable.len() as u64);
+            let at = self.observable.len() - usize::try_from(ahead).unwrap();
             self.observable.insert(at, Seen::Confirm(nonce, carried));
         }
     }
