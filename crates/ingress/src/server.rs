@@ -34,7 +34,9 @@ pub struct ServeLimits {
     pub head_bytes_max: usize,
     /// How much is read ahead or held back to be written per connection, in bytes, at least 8192.
     pub buffer_bytes_max: usize,
-    /// How long requests in hand may take after shutdown has begun.
+    /// How long a connection lives: so long a peer that never reads its answers can hold one.
+    pub connection_age_max: Duration,
+    /// How long requests in hand may take after shutdown has begun, or the connection's age is up.
     pub drain_timeout: Duration,
 }
 
@@ -49,6 +51,8 @@ impl Default for ServeLimits {
             head_bytes_max: 16 * 1024,
             // A usual event in one piece; more only means fewer reads for rare large ones.
             buffer_bytes_max: 64 * 1024,
+            // Rare enough to cost nothing; it also spreads senders over listeners added later.
+            connection_age_max: Duration::from_secs(600),
             // Within the 25 s that a role has to shut down.
             drain_timeout: Duration::from_secs(10),
         }
@@ -79,7 +83,7 @@ pub async fn serve(
             stream = accept(&listener), if has_room => {
                 let service = TowerToHyperService::new(router.clone());
                 let connection = protocol.serve_connection(TokioIo::new(stream), service);
-                connections.spawn(converse(connection, stop.clone()));
+                connections.spawn(converse(connection, stop.clone(), limits.clone()));
             }
         }
     }
@@ -109,14 +113,18 @@ fn protocol(limits: &ServeLimits) -> http1::Builder {
     protocol
 }
 
-async fn converse(connection: Connection, stop: CancellationToken) {
+async fn converse(connection: Connection, stop: CancellationToken, limits: ServeLimits) {
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        // Resolves alike when the connection has to stop and when its age is up.
+        _ = tokio::time::timeout(limits.connection_age_max, stop.cancelled()) => {
             // Answers what it has begun to read and closes; an idle one closes at once.
             connection.as_mut().graceful_shutdown();
-            connection.await
+            match tokio::time::timeout(limits.drain_timeout, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return tracing::debug!("a connection was cut off"),
+            }
         }
     };
     if let Err(error) = ended {

@@ -1,9 +1,6 @@
 //! The one door of the suites: an ingress behind a real listener, a publisher that does as told,
 //! and a few lines of HTTP/1 and of Stripe's signing scheme of their own.
 
-#![allow(dead_code, reason = "each suite uses its part")]
-#![allow(clippy::allow_attributes, reason = "an expectation would fail in the suite that uses all")]
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,22 +19,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
-pub const SECRET: &str = "whsec_current";
-pub const OLD_SECRET: &str = "whsec_previous";
-pub const NOW: i64 = 1_790_000_000;
+pub(crate) const SECRET: &str = "whsec_current";
+pub(crate) const OLD_SECRET: &str = "whsec_previous";
+pub(crate) const NOW: i64 = 1_790_000_000;
 /// Longer than any step takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Records what it is given and answers as told; `gate` lets a test hold publishes back.
-pub struct TestPublisher {
-    pub messages: Mutex<Vec<Message>>,
-    pub error: Mutex<Option<PublishError>>,
-    pub gate: Semaphore,
-    pub entered: Semaphore,
+pub(crate) struct TestPublisher {
+    pub(crate) messages: Mutex<Vec<Message>>,
+    pub(crate) error: Mutex<Option<PublishError>>,
+    pub(crate) gate: Semaphore,
+    pub(crate) entered: Semaphore,
 }
 
 impl TestPublisher {
-    pub fn taken(&self) -> Vec<Message> {
+    pub(crate) fn taken(&self) -> Vec<Message> {
         self.messages.lock().unwrap().clone()
     }
 }
@@ -67,21 +64,21 @@ impl Publisher for TestPublisher {
     }
 }
 
-pub struct Stand {
-    pub address: SocketAddr,
-    pub publisher: Arc<TestPublisher>,
-    pub registry: Registry,
-    pub now_unix_ms: Arc<AtomicI64>,
+pub(crate) struct Stand {
+    pub(crate) address: SocketAddr,
+    pub(crate) publisher: Arc<TestPublisher>,
+    pub(crate) registry: Registry,
+    pub(crate) now_unix_ms: Arc<AtomicI64>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
 
 impl Stand {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_, _| {}).await
     }
 
-    pub async fn with(adjust: impl FnOnce(&mut IngressConfig, &mut ServeLimits)) -> Self {
+    pub(crate) async fn with(adjust: impl FnOnce(&mut IngressConfig, &mut ServeLimits)) -> Self {
         let now_unix_ms = Arc::new(AtomicI64::new(NOW * 1000));
         let clock = Arc::clone(&now_unix_ms);
         let secrets = vec![SECRET.into(), OLD_SECRET.into()];
@@ -106,56 +103,56 @@ impl Stand {
         Self { address, publisher, registry, now_unix_ms, stop: Some(stop), server }
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// A signed webhook over a connection of its own.
-    pub async fn send(&self, body: &[u8]) -> Answer {
+    pub(crate) async fn send(&self, body: &[u8]) -> Answer {
         self.send_with(body, &[("stripe-signature", &sign(SECRET, NOW, body))]).await
     }
 
-    pub async fn send_with(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send_with(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
         let mut client = self.connect().await;
         client.post(body, headers).await;
         client.answer().await.expect("an answer")
     }
 
     /// The value of the sample with this name and these labels, as it is scraped.
-    pub fn metric(&self, sample: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, sample: &str) -> Option<f64> {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
         text.unwrap()
             .lines()
             .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
     }
 
-    pub fn begin_stop(&mut self) {
+    pub(crate) fn begin_stop(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    pub async fn stopped(self) {
+    pub(crate) async fn stopped(self) {
         tokio::time::timeout(PATIENCE, self.server).await.expect("the server ends").unwrap();
     }
 }
 
-pub struct Client(pub TcpStream);
+pub(crate) struct Client(pub(crate) TcpStream);
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
         })
     }
 
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         assert!(!body["error"]["message"].as_str().unwrap().is_empty());
         assert_eq!(self.header("content-type"), Some("application/json"));
@@ -164,11 +161,11 @@ impl Answer {
 }
 
 impl Client {
-    pub async fn write(&mut self, bytes: &[u8]) {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
 
-    pub async fn head(&mut self, request: &str, headers: &[(&str, &str)]) {
+    pub(crate) async fn head(&mut self, request: &str, headers: &[(&str, &str)]) {
         let mut head = format!("{request} HTTP/1.1\r\nhost: relink\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -177,7 +174,7 @@ impl Client {
         self.write(head.as_bytes()).await;
     }
 
-    pub async fn post(&mut self, body: &[u8], headers: &[(&str, &str)]) {
+    pub(crate) async fn post(&mut self, body: &[u8], headers: &[(&str, &str)]) {
         let length = body.len().to_string();
         let headers = [headers, &[("content-length", &length)]].concat();
         self.head("POST /webhooks/stripe", &headers).await;
@@ -185,7 +182,7 @@ impl Client {
     }
 
     /// The next answer, or `None` once the server has closed.
-    pub async fn answer(&mut self) -> Option<Answer> {
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
         tokio::time::timeout(PATIENCE, self.read_answer()).await.expect("in time")
     }
 
@@ -205,11 +202,11 @@ impl Client {
 }
 
 /// `t=…,v1=…` as Stripe signs.
-pub fn sign(secret: &str, at_unix_s: i64, body: &[u8]) -> String {
+pub(crate) fn sign(secret: &str, at_unix_s: i64, body: &[u8]) -> String {
     format!("t={at_unix_s},v1={}", digest(secret, at_unix_s, body))
 }
 
-pub fn digest(secret: &str, at_unix_s: i64, body: &[u8]) -> String {
+pub(crate) fn digest(secret: &str, at_unix_s: i64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("{at_unix_s}.").as_bytes());
     mac.update(body);
@@ -217,7 +214,7 @@ pub fn digest(secret: &str, at_unix_s: i64, body: &[u8]) -> String {
 }
 
 /// An event of the type with blanks, order and an escape that a re-encoding would change.
-pub fn event(kind: &str) -> Vec<u8> {
+pub(crate) fn event(kind: &str) -> Vec<u8> {
     format!(
         "{{\n  \"object\" : \"event\", \"type\": \"{kind}\",\n\"id\":\"evt_1\", \"created\": \
          1789999990, \"livemode\": true, \"api_version\": \"2025-03-31.preview\",\"note\": \
@@ -226,4 +223,4 @@ pub fn event(kind: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-pub const DEACTIVATED: &str = "financial_connections.account.deactivated";
+pub(crate) const DEACTIVATED: &str = "financial_connections.account.deactivated";

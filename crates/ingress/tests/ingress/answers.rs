@@ -1,13 +1,11 @@
 //! What each webhook is answered with, and what is published of it.
 
-mod support;
-
 use std::sync::atomic::Ordering;
 
+use crate::stand::{DEACTIVATED, NOW, OLD_SECRET, SECRET, Stand, digest, event, sign};
 use relink_bus::message::Headers;
 use relink_bus::port::PublishError;
 use relink_bus::topology::{Exchange, UNKNOWN_TYPE_KEY};
-use support::{DEACTIVATED, NOW, OLD_SECRET, SECRET, Stand, digest, event, sign};
 
 const PUBLISHED: &[u8] = br#"{"received":true,"published":true}"#;
 const NOT_PUBLISHED: &[u8] = br#"{"received":true,"published":false}"#;

@@ -1,10 +1,8 @@
 //! What the ingress and its server do not put up with.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{DEACTIVATED, NOW, PATIENCE, SECRET, Stand, event, sign};
+use crate::stand::{DEACTIVATED, NOW, PATIENCE, SECRET, Stand, event, sign};
 
 const LIMIT: usize = 4096;
 const SHORT: Duration = Duration::from_millis(100);

@@ -1,13 +1,13 @@
 //! The bounds of the server, for whichever router it serves.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{DEACTIVATED, NOW, SECRET, Stand, event, sign};
+use crate::stand::{DEACTIVATED, NOW, SECRET, Stand, event, sign};
 use tokio::net::TcpStream;
 
 const SHORT: Duration = Duration::from_millis(100);
+/// Where a whole request has to fit in, also on a busy machine.
+const ROOMY: Duration = Duration::from_millis(800);
 
 #[tokio::test]
 async fn a_head_that_trickles_is_cut_off() {
@@ -20,7 +20,7 @@ async fn a_head_that_trickles_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let stand = Stand::with(|_, limits| limits.head_timeout = SHORT).await;
+    let stand = Stand::with(|_, limits| limits.head_timeout = ROOMY).await;
     let mut client = stand.connect().await;
     let body = event(DEACTIVATED);
     client.post(&body, &[("stripe-signature", &sign(SECRET, NOW, &body))]).await;
@@ -87,4 +87,17 @@ async fn shutdown_cuts_off_what_does_not_end_in_time() {
     stand.begin_stop();
     assert!(stuck.answer().await.is_none());
     stand.stopped().await;
+}
+
+#[tokio::test]
+async fn a_connection_of_full_age_ends_after_the_request_in_hand() {
+    let stand = Stand::with(|_, limits| limits.connection_age_max = ROOMY).await;
+    stand.publisher.gate.forget_permits(10_000);
+    let mut client = stand.connect().await;
+    let body = event(DEACTIVATED);
+    client.post(&body, &[("stripe-signature", &sign(SECRET, NOW, &body))]).await;
+    assert!(tokio::time::timeout(2 * ROOMY, client.0.readable()).await.is_err());
+    stand.publisher.gate.add_permits(1);
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    assert!(client.answer().await.is_none());
 }
