@@ -25,6 +25,20 @@ const SETTLING_MAX: usize = 4;
 /// its return is promised.
 const PROBE_MAX: Duration = Duration::from_secs(2);
 
+/// How many batches may be sending their commands after they were acknowledged; beyond that the
+/// relay takes over.
+const SENDING_MAX: usize = 64;
+
+/// What comes first after a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Publish the commands, then acknowledge: the usual order, with a broker.
+    PublishFirst,
+    /// Acknowledge, then publish: on the bus of a single process an acknowledgement answers a
+    /// webhook, which must not wait for whoever receives the commands.
+    AcknowledgeFirst,
+}
+
 /// Turns a delivery into an input, or says why it has to be parked.
 pub type Decode = fn(&Delivery) -> Result<Input, Parking>;
 
@@ -41,6 +55,8 @@ pub struct Consumer {
     pub engine: Engine,
     /// How long to wait for a batch to fill after its first delivery; zero takes what is there.
     pub linger: Duration,
+    /// What comes first after a commit.
+    pub order: Order,
 }
 
 /// A delivery that was read.
@@ -67,6 +83,7 @@ impl Consumer {
     pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
         let settling = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(SETTLING_MAX));
+        let sending = Arc::new(Semaphore::new(SENDING_MAX));
         let result = loop {
             let batch = tokio::select! {
                 biased;
@@ -80,9 +97,18 @@ impl Consumer {
                     let done = self.apply(batch).await;
                     let away = done.away.clone();
                     let consumer = self.clone();
+                    let sending = Arc::clone(&sending);
                     settling.spawn(async move {
-                        consumer.finish(done).await;
-                        drop(slot);
+                        match consumer.order {
+                            Order::PublishFirst => consumer.publish_then_settle(done).await,
+                            Order::AcknowledgeFirst => {
+                                consumer.settle(done.settlements).await;
+                                drop(slot);
+                                if let Ok(_sending) = sending.try_acquire() {
+                                    consumer.engine.outbox.send(done.outbox).await;
+                                }
+                            }
+                        }
                     });
                     if let Some(error) = away {
                         self.wait_for_database(&error, &stop).await;
@@ -190,11 +216,15 @@ impl Consumer {
         done.settlements.extend(works.iter().map(|work| (work.receipt, Settlement::HandBack)));
     }
 
-    /// Publishes, then acknowledges: a crash in between repeats work and loses nothing.
-    async fn finish(&self, mut done: Done) {
+    /// A crash in between repeats work and loses nothing.
+    async fn publish_then_settle(&self, done: Done) {
         self.engine.outbox.send(done.outbox).await;
-        done.settlements.sort_unstable_by_key(|(receipt, _)| *receipt);
-        self.subscriber.settle(done.settlements).await;
+        self.settle(done.settlements).await;
+    }
+
+    async fn settle(&self, mut settlements: Vec<(Receipt, Settlement)>) {
+        settlements.sort_unstable_by_key(|(receipt, _)| *receipt);
+        self.subscriber.settle(settlements).await;
     }
 
     /// Stops consuming, so that messages do not spin between broker and worker, and probes until

@@ -100,8 +100,8 @@ CREATE TABLE cases (
     opened_ms bigint NOT NULL,
     closed_ms bigint,
     outcome   text,
-    prompts   integer NOT NULL,
-    reminders integer NOT NULL,
+    prompts   bigint NOT NULL,
+    reminders bigint NOT NULL,
     state     jsonb NOT NULL,
     PRIMARY KEY (id, scope)
 ) WITH (fillfactor = 80);

@@ -1,2 +1,57 @@
-//! Relink.
-fn main() {}
+//! Relink: keeps bank connections made with Stripe Financial Connections alive.
+//!
+//! The only binary. [`cli`] lists the roles and operator commands; [`settings`] turns flags and
+//! environment into checked configuration, all problems at once, before any port is bound;
+//! [`role`] has one file per role and [`operator`] one per command. What they share – stores, the
+//! bus, the engine – is put together in [`wiring`]. No rule, no SQL and no AMQP here.
+
+mod cli;
+mod failure;
+mod operator;
+mod role;
+mod settings;
+mod shutdown;
+mod sink;
+mod telemetry;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // What clap itself refuses is a usage error like any other; help and version are not.
+            let code = if error.use_stderr() { failure::EX_USAGE } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::software(format!("no runtime: {error}")).report(),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Ingress(args) => role::ingress::run(*args).await,
+        Command::Worker(args) => role::worker::run(*args).await,
+        Command::Scheduler(args) => role::scheduler::run(*args).await,
+        Command::Standalone(args) => role::standalone::run(*args).await,
+        Command::Sim(args) => role::sim::run(*args).await,
+        Command::Demo(_) => Ok(()),
+        Command::Migrate(args) => operator::migrate::run(args).await,
+        Command::Explain(args) => operator::explain::run(args).await,
+        Command::Schema(args) => operator::schema::run(&args),
+    }
+}

@@ -15,6 +15,7 @@
 //! reading at `store`, then `worker` for the grouping and `transact` for the work.
 
 mod error;
+mod inline;
 mod migrate;
 mod open;
 mod operator;

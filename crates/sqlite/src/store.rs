@@ -14,6 +14,7 @@ use relink_engine::store::{
 };
 use rusqlite::Connection;
 
+use crate::inline::Inline;
 use crate::operator::signed_rows;
 use crate::row::day;
 use crate::worker::Worker;
@@ -24,10 +25,18 @@ use crate::{migrate, open, operator, outbox, transact};
 /// Dropping it answers the calls that wait and releases the file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    /// `None`: opened for reading only.
-    writer: Option<Worker>,
-    /// `None`: the writer reads, since nobody else can see its memory.
-    reader: Option<Worker>,
+    place: Place,
+}
+
+/// Where calls run.
+#[derive(Debug)]
+enum Place {
+    /// A file of ours.
+    File { writer: Worker, reader: Worker },
+    /// A file of another process.
+    Foreign { reader: Worker },
+    /// Memory.
+    Here(Inline),
 }
 
 impl SqliteStore {
@@ -40,20 +49,19 @@ impl SqliteStore {
         let (connection, owner) = open::writer(path)?;
         migrate::migrate(&connection)?;
         let reader = open::reader(path)?;
-        Ok(Self {
-            writer: Some(Worker::writer(connection, Some(owner))?),
-            reader: Some(Worker::reader(reader)?),
-        })
+        let writer = Worker::writer(connection, owner)?;
+        Ok(Self { place: Place::File { writer, reader: Worker::reader(reader)? } })
     }
 
-    /// A database that ends with this value: for tests and simulations.
+    /// A database that ends with this value: for tests and simulations. Calls run where they are
+    /// made, so that the order of events depends on nothing but the caller.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn in_memory() -> Result<Self, StoreError> {
         let connection = open::memory()?;
         migrate::migrate(&connection)?;
-        Ok(Self { writer: Some(Worker::writer(connection, None)?), reader: None })
+        Ok(Self { place: Place::Here(Inline::new(connection)) })
     }
 
     /// Opens the file beside the process that has it, for what only reads.
@@ -63,16 +71,16 @@ impl SqliteStore {
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let connection = open::reader(path)?;
         migrate::check(&connection)?;
-        Ok(Self { writer: None, reader: Some(Worker::reader(connection)?) })
+        Ok(Self { place: Place::Foreign { reader: Worker::reader(connection)? } })
     }
 
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match &self.reader {
-            Some(reader) => reader.call(work).await,
-            None => self.write(work).await,
+        match &self.place {
+            Place::File { reader, .. } | Place::Foreign { reader } => reader.call(work).await,
+            Place::Here(connection) => connection.call(work),
         }
     }
 
@@ -80,9 +88,10 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match &self.writer {
-            Some(writer) => writer.call(work).await,
-            None => Err(StoreError::Misconfigured(
+        match &self.place {
+            Place::File { writer, .. } => writer.call(work).await,
+            Place::Here(connection) => connection.call(work),
+            Place::Foreign { .. } => Err(StoreError::Misconfigured(
                 "the file of RELINK_DATABASE_URL is opened for reading only".into(),
             )),
         }

@@ -1,0 +1,314 @@
+//! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Keeps bank connections made with Stripe Financial Connections alive.
+#[derive(Debug, Parser)]
+#[command(name = "relink", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Take signed webhooks and publish them; 2xx only when the broker has them
+    Ingress(Box<IngressArgs>),
+    /// Consume events and keep the state: lifecycle, upcoming, followup (none named: all)
+    Worker(Box<WorkerArgs>),
+    /// Fire timers, relay what was left in the outbox, expire old rows
+    Scheduler(Box<SchedulerArgs>),
+    /// All roles in one process on an embedded database, no broker
+    Standalone(Box<StandaloneArgs>),
+    /// A stand-in for Stripe's Financial Connections that sends signed webhooks
+    Sim(Box<SimArgs>),
+    /// Simulator, standalone and a story told on the terminal; needs nothing
+    Demo(DemoArgs),
+    /// Bring database and broker up to this version
+    Migrate(MigrateArgs),
+    /// Why something is as it is: an account, authorization or event id
+    Explain(ExplainArgs),
+    /// JSON Schemas of everything that Relink publishes
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What is logged, as a tracing filter: `info`, `relink_engine=debug,warn`
+    #[arg(long, env = "RELINK_LOG", default_value = "info")]
+    pub(crate) log: String,
+    /// How: text or json
+    #[arg(long, env = "RELINK_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    /// Where /metrics, /healthz and /readyz are served; `off` for nowhere
+    #[arg(long, env = "RELINK_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
+    pub(crate) admin_listen: String,
+    /// How long a shutdown may take, in seconds
+    #[arg(long, env = "RELINK_DRAIN_SECONDS", default_value = "25")]
+    pub(crate) drain_seconds: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AmqpArgs {
+    /// The broker: amqp://user:password@host:5672/vhost
+    #[arg(long, env = "RELINK_AMQP_URL", hide_env_values = true)]
+    pub(crate) amqp_url: Option<String>,
+    /// A file that holds it instead
+    #[arg(long, env = "RELINK_AMQP_URL_FILE")]
+    pub(crate) amqp_url_file: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// The database: postgres://user:password@host:5432/name, or sqlite://path where embedded
+    #[arg(long, env = "RELINK_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// A file that holds it instead
+    #[arg(long, env = "RELINK_DATABASE_URL_FILE")]
+    pub(crate) database_url_file: Option<String>,
+    /// Connections to PostgreSQL at the most
+    #[arg(long, env = "RELINK_DATABASE_POOL_SIZE", default_value = "8")]
+    pub(crate) database_pool_size: String,
+    /// Use named prepared statements; `false` behind a transaction-mode pooler
+    #[arg(long, env = "RELINK_DATABASE_PREPARE", default_value = "true")]
+    pub(crate) database_prepare: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StripeArgs {
+    /// A key that may read Financial Connections; without one nothing is verified
+    #[arg(long, env = "RELINK_STRIPE_API_KEY", hide_env_values = true)]
+    pub(crate) stripe_api_key: Option<String>,
+    /// A file that holds it instead
+    #[arg(long, env = "RELINK_STRIPE_API_KEY_FILE")]
+    pub(crate) stripe_api_key_file: Option<String>,
+    /// Where Stripe's API is
+    #[arg(long, env = "RELINK_STRIPE_API_BASE", default_value = "https://api.stripe.com")]
+    pub(crate) stripe_api_base: String,
+    /// The version of reads: a preview one, only those tell cause, action and authorization
+    #[arg(long, env = "RELINK_STRIPE_API_VERSION", default_value = "2026-09-30.preview")]
+    pub(crate) stripe_api_version: String,
+    /// Permit plain http to hosts other than this one, for a stand-in on a private network
+    #[arg(long, env = "RELINK_STRIPE_ALLOW_HTTP", default_value = "false")]
+    pub(crate) stripe_allow_http: String,
+    /// Reads of Stripe a second; its own limit is 25 for each endpoint
+    #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
+    pub(crate) stripe_reads_per_second: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WebhookArgs {
+    /// Endpoint secrets (whsec_…), comma separated: several while one is rotated
+    #[arg(long, env = "RELINK_WEBHOOK_SECRETS", hide_env_values = true)]
+    pub(crate) webhook_secrets: Option<String>,
+    /// A file that holds them instead
+    #[arg(long, env = "RELINK_WEBHOOK_SECRETS_FILE")]
+    pub(crate) webhook_secrets_file: Option<String>,
+    /// How old a signature may be, in seconds; 0 switches the check off
+    #[arg(long, env = "RELINK_WEBHOOK_TOLERANCE_SECONDS", default_value = "300")]
+    pub(crate) webhook_tolerance_seconds: String,
+    /// Take only events of this mode: live or test; both where unset
+    #[arg(long, env = "RELINK_WEBHOOK_MODE")]
+    pub(crate) webhook_mode: Option<String>,
+    /// Where webhooks are taken: path /webhooks/stripe
+    #[arg(long, env = "RELINK_INGRESS_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) ingress_listen: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// How long a new case waits for its siblings before the prompt, in seconds; 0: not at all
+    #[arg(long, env = "RELINK_SETTLE_SECONDS", default_value = "5")]
+    pub(crate) settle_seconds: String,
+    /// Observations of different status this close together are verified, in seconds
+    #[arg(long, env = "RELINK_DOUBT_SECONDS", default_value = "5")]
+    pub(crate) doubt_seconds: String,
+    /// Reminders before a known date, comma separated (d, h, m, s)
+    #[arg(long, env = "RELINK_REMINDERS_BEFORE", default_value = "14d,7d,3d,1d")]
+    pub(crate) reminders_before: String,
+    /// Reminders after the prompt of something that is broken already
+    #[arg(long, env = "RELINK_REMINDERS_AFTER", default_value = "3d,7d,14d")]
+    pub(crate) reminders_after: String,
+    /// From the last reminder to the escalation
+    #[arg(long, env = "RELINK_ESCALATE_AFTER", default_value = "1d")]
+    pub(crate) escalate_after: String,
+    /// Whether tokenized account numbers that stop working make a case
+    #[arg(long, env = "RELINK_WATCH_NUMBERS", default_value = "true")]
+    pub(crate) watch_numbers: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionArgs {
+    /// How long inbox and history are kept, in days; at least 35, above Stripe's replay of 30
+    #[arg(long, env = "RELINK_RETENTION_DAYS", default_value = "90")]
+    pub(crate) retention_days: String,
+    /// How often timers are looked at, in milliseconds
+    #[arg(long, env = "RELINK_TICK_MILLISECONDS", default_value = "250")]
+    pub(crate) tick_milliseconds: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngressArgs {
+    #[command(flatten)]
+    pub(crate) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// lifecycle, upcoming, followup; none named: all
+    pub(crate) workers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// Deliveries that the broker hands out ahead of their acknowledgement, per worker
+    #[arg(long, env = "RELINK_PREFETCH", default_value = "512")]
+    pub(crate) prefetch: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchedulerArgs {
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StandaloneArgs {
+    #[command(flatten)]
+    pub(crate) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) retention: RetentionArgs,
+    /// Post every command there as well, signed as Standard Webhooks
+    #[arg(long, env = "RELINK_COMMANDS_URL")]
+    pub(crate) commands_url: Option<String>,
+    /// The secret for that (whsec_ and base64)
+    #[arg(long, env = "RELINK_COMMANDS_SECRET", hide_env_values = true)]
+    pub(crate) commands_secret: Option<String>,
+    /// A file that holds it instead
+    #[arg(long, env = "RELINK_COMMANDS_SECRET_FILE")]
+    pub(crate) commands_secret_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Where the API and its controls are served
+    #[arg(long, env = "RELINK_SIM_LISTEN", default_value = "127.0.0.1:12111")]
+    pub(crate) sim_listen: String,
+    /// Where webhooks are sent; nowhere where unset
+    #[arg(long, env = "RELINK_SIM_WEBHOOK_URL")]
+    pub(crate) sim_webhook_url: Option<String>,
+    /// What they are signed with
+    #[arg(
+        long,
+        env = "RELINK_SIM_WEBHOOK_SECRET",
+        default_value = "whsec_sim",
+        hide_env_values = true
+    )]
+    pub(crate) sim_webhook_secret: String,
+    /// The version that shapes their bodies
+    #[arg(long, env = "RELINK_SIM_WEBHOOK_VERSION", default_value = "2026-09-30.preview")]
+    pub(crate) sim_webhook_version: String,
+    /// The API key that is accepted
+    #[arg(long, env = "RELINK_SIM_API_KEY", default_value = "sk_test_sim", hide_env_values = true)]
+    pub(crate) sim_api_key: String,
+    /// Decides every id and every chance
+    #[arg(long, env = "RELINK_SIM_SEED", default_value = "1")]
+    pub(crate) sim_seed: String,
+    /// The chance that an event is delivered twice, 0 to 1
+    #[arg(long, env = "RELINK_SIM_DUPLICATE", default_value = "0")]
+    pub(crate) sim_duplicate: String,
+    /// The chance that an event is overtaken by later ones, 0 to 1
+    #[arg(long, env = "RELINK_SIM_REORDER", default_value = "0")]
+    pub(crate) sim_reorder: String,
+    /// The chance that an event is never delivered, 0 to 1
+    #[arg(long, env = "RELINK_SIM_LOSE", default_value = "0")]
+    pub(crate) sim_lose: String,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Run the story and end: 0 only if state and commands are what they should be
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print the commands alone, one JSON document a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// `fca_…`, `fcauth_…` or `evt_…`
+    pub(crate) id: String,
+    /// How many lines of history
+    #[arg(long, default_value_t = 30)]
+    pub(crate) limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Only this type, such as relink.prompt_relink.v1
+    pub(crate) kind: Option<String>,
+}

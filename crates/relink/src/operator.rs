@@ -1,0 +1,5 @@
+//! One file per operator command.
+
+pub(crate) mod explain;
+pub(crate) mod migrate;
+pub(crate) mod schema;

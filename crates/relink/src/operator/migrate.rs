@@ -1,0 +1,61 @@
+//! `relink migrate`: brings database and broker up to this version; safe to run at any time and
+//! more than once.
+
+use std::io::Write as _;
+
+use crate::cli::MigrateArgs;
+use crate::failure::Failure;
+use crate::settings::{Database, Problems};
+use crate::telemetry::start_logging;
+
+pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    // With a SQLite file there is no broker to bring up.
+    let embedded =
+        args.database.database_url.as_deref().is_some_and(|url| url.starts_with("sqlite://"));
+    let amqp = if embedded { None } else { problems.amqp(args.amqp) };
+    let database = problems.database(args.database);
+    problems.done()?;
+    let Some(database) = database else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+    let mut done: Vec<String> = Vec::new();
+    match database {
+        Database::Postgres(config) => {
+            let steps = relink_postgres::migrate(&config, args.dry_run)
+                .await
+                .map_err(Failure::unavailable)?;
+            done.extend(
+                steps.iter().map(|step| format!("database: {} {}", step.version, step.name)),
+            );
+        }
+        Database::Sqlite(path) if args.dry_run => {
+            done.push(format!("database: {path} is brought up when it is opened"));
+        }
+        Database::Sqlite(path) => {
+            relink_sqlite::SqliteStore::open(path.as_ref()).map_err(Failure::unavailable)?;
+            done.push(format!("database: {path}"));
+        }
+    }
+    if let Some(amqp) = amqp {
+        if args.dry_run {
+            if let Err(error) = relink_rabbitmq::verify(&amqp).await {
+                done.push(format!("broker: {error}"));
+            }
+        } else {
+            relink_rabbitmq::declare(&amqp).await.map_err(Failure::unavailable)?;
+            done.push(format!("broker: exchanges, queues and bindings at {}", amqp.broker()));
+        }
+    }
+    let verb = if args.dry_run { "to do" } else { "done" };
+    let text = if args.json {
+        serde_json::json!({ "dry_run": args.dry_run, "steps": done }).to_string()
+    } else if done.is_empty() {
+        format!("{verb}: nothing")
+    } else {
+        done.iter().map(|step| format!("{verb}: {step}")).collect::<Vec<_>>().join("\n")
+    };
+    let _ = writeln!(std::io::stdout(), "{text}");
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Webhooks in, confirmed messages out.
+
+use std::sync::Arc;
+
+use relink_bus::port::Publisher as _;
+use relink_ingress::{Ingress, ServeLimits, serve};
+use relink_rabbitmq::RabbitPublisher;
+
+use crate::cli::IngressArgs;
+use crate::failure::Failure;
+use crate::settings::Problems;
+use crate::telemetry::{Readiness, bind, start_logging};
+use crate::{shutdown, wiring};
+
+pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let (webhook, amqp, admin) =
+        (problems.webhook(args.webhook), problems.amqp(args.amqp), problems.admin(&args.admin));
+    problems.done()?;
+    let (Some(webhook), Some(amqp), Some(admin)) = (webhook, amqp, admin) else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+
+    let stop = shutdown::on_signal()?;
+    let registry = wiring::registry("ingress")?;
+    let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let ingress = Ingress::new(webhook.config, Arc::clone(&publisher) as _, &registry)
+        .map_err(Failure::software)?;
+    let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
+    tracing::info!(listen = %webhook.listen, broker = amqp.broker(), "ingress");
+    let mut readiness = Readiness::default();
+    readiness.needs("broker", move || publisher.is_ready());
+
+    let work_stop = stop.clone();
+    let work = async move {
+        // Listening while the broker is away: a 503 with its reason is better than a refusal.
+        let checked = async {
+            match wiring::prepare_broker(&amqp, &work_stop).await {
+                Err(failure) if !work_stop.is_cancelled() => Err(failure),
+                _ => {
+                    work_stop.cancelled().await;
+                    Ok(())
+                }
+            }
+        };
+        let serving =
+            serve(listener, ingress.router(), ServeLimits::default(), work_stop.cancelled());
+        tokio::pin!(serving);
+        tokio::select! {
+            () = &mut serving => Ok(()),
+            checked = checked => {
+                if checked.is_ok() {
+                    serving.await;
+                }
+                checked
+            }
+        }
+    };
+    super::run(admin, registry, readiness, stop, work).await
+}

@@ -1,0 +1,165 @@
+//! Events in, state and commands out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_bus::port::{Publisher, SubscribeError, Subscriber};
+use relink_bus::topology::WorkQueue;
+use relink_engine::clock::SystemClock;
+use relink_engine::consume::{Consumer, Order};
+use relink_engine::engine::Engine;
+use relink_rabbitmq::{RabbitConfig, RabbitPublisher, RabbitSubscriber};
+use relink_worker_followup::budget::Budget;
+use relink_worker_followup::{Followup, Metrics};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::WorkerArgs;
+use crate::failure::Failure;
+use crate::settings::{Database, Problems, Stripe};
+use crate::telemetry::{Readiness, start_logging};
+use crate::{shutdown, wiring};
+
+/// How long a batch may fill after its first delivery: whatever is ready goes at once, so that
+/// batching adds no latency when there is little to do, and under load batches fill by themselves.
+const LINGER: Duration = Duration::ZERO;
+
+pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let queues = queues(&args.workers, &mut problems);
+    let amqp = problems.amqp(args.amqp);
+    let database = problems.database(args.database);
+    if let Some(Database::Sqlite(_)) = database {
+        problems.add(
+            "RELINK_DATABASE_URL: workers need postgres://, a SQLite file belongs to one process; \
+             use `relink standalone`",
+        );
+    }
+    let stripe = problems.stripe(args.stripe);
+    let policy = problems.policy(&args.policy);
+    let prefetch = problems.number("RELINK_PREFETCH", &args.prefetch);
+    let admin = problems.admin(&args.admin);
+    problems.done()?;
+    let (Some(mut amqp), Some(database), Some(stripe), Some(policy), Some(prefetch), Some(admin)) =
+        (amqp, database, stripe, policy, prefetch, admin)
+    else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+    amqp.prefetch = prefetch;
+
+    let stop = shutdown::on_signal()?;
+    let registry = wiring::registry("worker")?;
+    let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let subscribers: Vec<(WorkQueue, Arc<RabbitSubscriber>)> =
+        queues.iter().map(|queue| (*queue, Arc::new(subscriber(&amqp, *queue)))).collect();
+    let mut readiness = Readiness::default();
+    let watched = Arc::clone(&publisher);
+    readiness.needs("broker", move || watched.is_ready());
+    for (queue, subscriber) in &subscribers {
+        let subscriber = Arc::clone(subscriber);
+        readiness.needs(queue.name(), move || subscriber.is_ready());
+    }
+    let (work_stop, work_registry) = (stop.clone(), registry.clone());
+    let work = async move {
+        let stop = work_stop;
+        wiring::prepare_broker(&amqp, &stop).await?;
+        let store = wiring::open_store(database, &stop).await?;
+        let clock = Arc::new(SystemClock);
+        let publisher = publisher as Arc<dyn Publisher>;
+        let engine = wiring::engine(store, Arc::clone(&publisher), policy, clock, &work_registry)?;
+        let followup = queues.contains(&WorkQueue::Followup);
+        let parts = Parts {
+            engine,
+            publisher,
+            stripe: followup.then_some(stripe),
+            registry: work_registry,
+            order: Order::PublishFirst,
+        };
+        let subscribers =
+            subscribers.into_iter().map(|(queue, one)| (queue, one as Arc<dyn Subscriber>));
+        tracing::info!(queues = ?queues, broker = amqp.broker(), "worker");
+        run_all(subscribers.collect(), parts, stop).await
+    };
+    super::run(admin, registry, readiness, stop, work).await
+}
+
+fn queues(names: &[String], problems: &mut Problems) -> BTreeSet<WorkQueue> {
+    let mut queues = BTreeSet::new();
+    for name in names.iter().flat_map(|name| name.split(',')).filter(|name| !name.is_empty()) {
+        match name {
+            "lifecycle" => queues.insert(WorkQueue::Lifecycle),
+            "upcoming" => queues.insert(WorkQueue::Upcoming),
+            "followup" => queues.insert(WorkQueue::Followup),
+            other => {
+                problems.add(format!(
+                    "`{other}` is no worker; there are lifecycle, upcoming and followup"
+                ));
+                false
+            }
+        };
+    }
+    if queues.is_empty() {
+        queues.extend(WorkQueue::ALL);
+    }
+    queues
+}
+
+fn subscriber(amqp: &RabbitConfig, queue: WorkQueue) -> RabbitSubscriber {
+    let mut amqp = amqp.clone();
+    if queue == WorkQueue::Followup {
+        // Reads are slow: what one worker holds ahead, no other can take when it is gone.
+        amqp.prefetch = amqp.prefetch.min(32);
+    }
+    RabbitSubscriber::new(amqp, queue)
+}
+
+/// What consumers are made of.
+pub(super) struct Parts {
+    pub(super) engine: Engine,
+    pub(super) publisher: Arc<dyn Publisher>,
+    /// Wanted where a followup queue is among them.
+    pub(super) stripe: Option<Stripe>,
+    pub(super) registry: prometheus::Registry,
+    pub(super) order: Order,
+}
+
+/// Runs a consumer per queue until told to stop; the first that cannot go on ends them all.
+pub(super) async fn run_all(
+    subscribers: Vec<(WorkQueue, Arc<dyn Subscriber>)>,
+    mut parts: Parts,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let mut consumers: JoinSet<Result<(), SubscribeError>> = JoinSet::new();
+    for (queue, subscriber) in subscribers {
+        let stop = stop.clone();
+        if let Some(decode) = wiring::decode(queue) {
+            let (engine, order) = (parts.engine.clone(), parts.order);
+            let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
+            consumers.spawn(consumer.run(stop));
+        } else if let Some(stripe) = parts.stripe.take() {
+            let budget = Arc::new(Budget::new(stripe.reads_per_second));
+            let followup = Followup {
+                subscriber,
+                publisher: Arc::clone(&parts.publisher),
+                client: wiring::stripe_client(stripe)?,
+                budget,
+                wall: Arc::new(SystemClock),
+                metrics: Metrics::register(&parts.registry).map_err(Failure::software)?,
+            };
+            consumers.spawn(followup.run(stop));
+        }
+    }
+    let mut result = Ok(());
+    while let Some(ended) = consumers.join_next().await {
+        let failure = match ended {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => Failure::unavailable(error),
+            Err(error) => Failure::software(format!("a consumer panicked: {error}")),
+        };
+        stop.cancel();
+        result = Err(failure);
+    }
+    result
+}

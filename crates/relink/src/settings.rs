@@ -1,0 +1,289 @@
+//! From flags and environment to checked configuration: every problem is found before a port is
+//! bound, and all are told together.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_core::policy::Policy;
+use relink_core::time::Span;
+use relink_ingress::IngressConfig;
+use relink_postgres::PostgresConfig;
+use relink_rabbitmq::RabbitConfig;
+use relink_stripe::client::ClientConfig;
+use relink_stripe::signature::Verifier;
+use secrecy::SecretString;
+
+use crate::cli::{
+    AdminArgs, AmqpArgs, DatabaseArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
+};
+use crate::failure::Failure;
+
+/// Least retention: above Stripe's replay of 30 days, or a replayed event would count as new.
+const RETENTION_DAYS_MIN: u32 = 35;
+
+/// Collects problems while settings are read.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: impl Into<String>) {
+        self.0.push(problem.into());
+    }
+
+    /// Ends the reading: either all is well, or all problems are told.
+    pub(crate) fn done(self) -> Result<(), Failure> {
+        if self.0.is_empty() { Ok(()) } else { Err(Failure::usage(&self.0)) }
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &str, text: &str, what: &str) -> Option<T> {
+        let parsed = text.trim().parse().ok();
+        if parsed.is_none() {
+            self.add(format!("{name}: `{text}` is not {what}"));
+        }
+        parsed
+    }
+
+    pub(crate) fn number<T: FromStr>(&mut self, name: &str, text: &str) -> Option<T> {
+        self.parse(name, text, "a whole number in range")
+    }
+
+    pub(crate) fn switch(&mut self, name: &str, text: &str) -> Option<bool> {
+        self.parse(name, text, "true or false")
+    }
+
+    pub(crate) fn chance(&mut self, name: &str, text: &str) -> Option<f64> {
+        let chance: f64 = self.parse(name, text, "a chance between 0 and 1")?;
+        if (0.0..=1.0).contains(&chance) {
+            return Some(chance);
+        }
+        self.add(format!("{name}: `{text}` is not a chance between 0 and 1"));
+        None
+    }
+
+    pub(crate) fn listen(&mut self, name: &str, text: &str) -> Option<SocketAddr> {
+        self.parse(name, text, "an address and port such as 127.0.0.1:8080")
+    }
+
+    /// A secret from its variable, or from the file that `…_FILE` names; not both.
+    pub(crate) fn secret(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        file: Option<String>,
+    ) -> Option<String> {
+        let text = match (value.filter(|value| !value.is_empty()), file) {
+            (Some(_), Some(_)) => {
+                self.add(format!("{name} and {name}_FILE are both set; keep one"));
+                return None;
+            }
+            (Some(value), None) => value,
+            (None, Some(file)) => match std::fs::read_to_string(&file) {
+                Ok(text) => text.trim_end_matches(['\n', '\r']).to_owned(),
+                Err(error) => {
+                    self.add(format!("{name}_FILE: {file} cannot be read: {error}"));
+                    return None;
+                }
+            },
+            (None, None) => return None,
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    pub(crate) fn amqp(&mut self, args: AmqpArgs) -> Option<RabbitConfig> {
+        let count = self.0.len();
+        let Some(url) = self.secret("RELINK_AMQP_URL", args.amqp_url, args.amqp_url_file) else {
+            if self.0.len() == count {
+                self.add("RELINK_AMQP_URL is not set; write amqp://user:password@host:5672/%2f");
+            }
+            return None;
+        };
+        RabbitConfig::new(&url).inspect_err(|error| self.add(error.to_string())).ok()
+    }
+
+    pub(crate) fn database(&mut self, args: DatabaseArgs) -> Option<Database> {
+        let pool_size = self.number("RELINK_DATABASE_POOL_SIZE", &args.database_pool_size);
+        let prepare = self.switch("RELINK_DATABASE_PREPARE", &args.database_prepare);
+        let name = "RELINK_DATABASE_URL";
+        let count = self.0.len();
+        let Some(url) = self.secret(name, args.database_url, args.database_url_file) else {
+            if self.0.len() == count {
+                self.add(format!(
+                    "{name} is not set; write postgres://user:password@host:5432/name or \
+                     sqlite://path"
+                ));
+            }
+            return None;
+        };
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            if path.is_empty() {
+                self.add(format!("{name}: a path must follow sqlite://"));
+                return None;
+            }
+            return Some(Database::Sqlite(path.to_owned()));
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            self.add(format!("{name} must start with postgres:// or sqlite://"));
+            return None;
+        }
+        let mut config = PostgresConfig::new(url);
+        config.pool_size = pool_size?;
+        config.prepare = prepare?;
+        Some(Database::Postgres(Box::new(config)))
+    }
+
+    /// Stripe's API; `None` inside where no key is set.
+    pub(crate) fn stripe(&mut self, args: StripeArgs) -> Option<Stripe> {
+        let reads_per_second: Option<u32> =
+            self.number("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
+        let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
+        let key =
+            self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
+        let reads_per_second = f64::from(reads_per_second?);
+        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second }) };
+        if !args.stripe_api_version.ends_with(".preview") {
+            self.add(
+                "RELINK_STRIPE_API_VERSION must be a preview version such as 2026-09-30.preview: \
+                 only those tell an account's authorization, cause and action",
+            );
+        }
+        let mut config = ClientConfig::new(
+            args.stripe_api_base,
+            SecretString::from(key),
+            args.stripe_api_version,
+        );
+        config.allow_http = allow_http?;
+        if let Err(error) = config.validate() {
+            self.add(format!("RELINK_STRIPE_API_…: {error}"));
+        }
+        Some(Stripe { client: Some(config), reads_per_second })
+    }
+
+    pub(crate) fn webhook(&mut self, args: WebhookArgs) -> Option<Webhook> {
+        let name = "RELINK_WEBHOOK_SECRETS";
+        let tolerance =
+            self.number("RELINK_WEBHOOK_TOLERANCE_SECONDS", &args.webhook_tolerance_seconds);
+        let listen = self.listen("RELINK_INGRESS_LISTEN", &args.ingress_listen);
+        let livemode = match args.webhook_mode.as_deref() {
+            None | Some("") => None,
+            Some("live") => Some(true),
+            Some("test") => Some(false),
+            Some(other) => {
+                self.add(format!("RELINK_WEBHOOK_MODE: `{other}` is neither live nor test"));
+                None
+            }
+        };
+        let count = self.0.len();
+        let text = self.secret(name, args.webhook_secrets, args.webhook_secrets_file);
+        let secrets: Vec<SecretString> = text
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(str::trim)
+            .filter(|secret| !secret.is_empty())
+            .map(SecretString::from)
+            .collect();
+        if secrets.is_empty() {
+            if self.0.len() == count {
+                self.add(format!("{name} is not set; write the endpoint's whsec_… secret"));
+            }
+            return None;
+        }
+        let verifier = Verifier::new(secrets, tolerance?);
+        let mut config = IngressConfig::new(verifier, Arc::new(crate::wiring::now_unix_ms));
+        config.livemode = livemode;
+        Some(Webhook { config, listen: listen? })
+    }
+
+    pub(crate) fn policy(&mut self, args: &PolicyArgs) -> Option<Policy> {
+        let settle: Option<u32> = self.number("RELINK_SETTLE_SECONDS", &args.settle_seconds);
+        let doubt: Option<u32> = self.number("RELINK_DOUBT_SECONDS", &args.doubt_seconds);
+        let before = self.spans("RELINK_REMINDERS_BEFORE", &args.reminders_before);
+        let after = self.spans("RELINK_REMINDERS_AFTER", &args.reminders_after);
+        let escalate = self.span("RELINK_ESCALATE_AFTER", &args.escalate_after);
+        let watch_numbers = self.switch("RELINK_WATCH_NUMBERS", &args.watch_numbers);
+        Some(Policy {
+            settle: Span::seconds(i64::from(settle?)),
+            doubt_window_s: i64::from(doubt?),
+            reminders_before: before?,
+            reminders_after: after?,
+            escalate_after: escalate?,
+            watch_numbers: watch_numbers?,
+            ..Policy::default()
+        })
+    }
+
+    fn spans(&mut self, name: &str, text: &str) -> Option<Vec<Span>> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(|part| self.span(name, part)).collect()
+    }
+
+    fn span(&mut self, name: &str, text: &str) -> Option<Span> {
+        let days = jiff::SpanRelativeTo::days_are_24_hours();
+        let seconds = text
+            .parse::<jiff::Span>()
+            .and_then(|span| span.total((jiff::Unit::Second, days)))
+            .ok()
+            .filter(|seconds| *seconds > 0.0 && *seconds < 1e9);
+        if seconds.is_none() {
+            self.add(format!("{name}: `{text}` is not a span of time such as 14d, 12h or 30m"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+        seconds.map(|seconds| Span::seconds(seconds as i64))
+    }
+
+    pub(crate) fn retention(&mut self, args: &RetentionArgs) -> Option<Retention> {
+        let days: Option<u32> = self.number("RELINK_RETENTION_DAYS", &args.retention_days);
+        if days.is_some_and(|days| days < RETENTION_DAYS_MIN) {
+            self.add(format!(
+                "RELINK_RETENTION_DAYS must be at least {RETENTION_DAYS_MIN}: Stripe replays 30 days"
+            ));
+        }
+        let tick: Option<u64> = self.number("RELINK_TICK_MILLISECONDS", &args.tick_milliseconds);
+        Some(Retention { days: days?, tick: Duration::from_millis(tick?.max(10)) })
+    }
+
+    pub(crate) fn admin(&mut self, args: &AdminArgs) -> Option<Admin> {
+        let drain: Option<u64> = self.number("RELINK_DRAIN_SECONDS", &args.drain_seconds);
+        let listen = match args.admin_listen.trim() {
+            "off" => None,
+            text => Some(self.listen("RELINK_ADMIN_LISTEN", text)?),
+        };
+        Some(Admin { listen, drain: Duration::from_secs(drain?) })
+    }
+}
+
+/// Which database.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Postgres(Box<PostgresConfig>),
+    Sqlite(String),
+}
+
+/// Stripe's API.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    pub(crate) client: Option<ClientConfig>,
+    pub(crate) reads_per_second: f64,
+}
+
+/// The webhook endpoint.
+#[derive(Debug)]
+pub(crate) struct Webhook {
+    pub(crate) config: IngressConfig,
+    pub(crate) listen: SocketAddr,
+}
+
+/// The scheduler's rhythm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    pub(crate) days: u32,
+    pub(crate) tick: Duration,
+}
+
+/// What every role has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admin {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) drain: Duration,
+}

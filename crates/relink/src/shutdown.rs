@@ -1,0 +1,58 @@
+//! Signals: the first one drains, the second one ends at once.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+/// Cancels the token at SIGTERM or SIGINT; at a second one the process ends where it stands,
+/// which is as safe as any crash.
+pub(crate) fn on_signal() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let handler =
+        |kind| signal(kind).map_err(|error| Failure::software(format!("signals: {error}")));
+    let (mut terminate, mut interrupt) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for number in 0_u8.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if number == 0 {
+                tracing::info!("draining; a second signal ends at once");
+                token.cancel();
+            } else {
+                end_at_once();
+            }
+        }
+    });
+    Ok(stop)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the operator insists: nothing may hold it up")]
+fn end_at_once() -> ! {
+    std::process::exit(130)
+}
+
+/// Runs the work to its end; once told to stop it has `drain` left.
+pub(crate) async fn within<T>(
+    stop: &CancellationToken,
+    drain: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return Ok(done),
+        () = stop.cancelled() => {}
+    }
+    tokio::time::timeout(drain, work).await.map_err(|_| {
+        Failure::software(format!(
+            "not drained within {} s; what was in hand is handed out again",
+            drain.as_secs()
+        ))
+    })
+}

@@ -1,0 +1,193 @@
+//! What operators and metrics ask for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use relink_bus::message::{Delivery, Headers, Receipt};
+use relink_bus::port::{ParkReason, Parked, Parking};
+use relink_core::aggregate::Health;
+use relink_core::command::{CaseOutcome, Reason};
+use relink_core::id::{AccountId, CommandId, InputId, Scope};
+use relink_core::input::{Deferred, Ignored, Verdict};
+use relink_core::time::{Second, Time};
+use relink_engine::store::{CaseRow, HistoryRow, Store};
+
+use super::sample::{self, Samples};
+use super::world::*;
+
+fn happened(number: i64, account: Option<&str>) -> HistoryRow {
+    HistoryRow {
+        home: home("fcauth_1"),
+        account: account.map(AccountId::from),
+        input: InputId::new(format!("evt_{number}")),
+        kind: "financial_connections.account.deactivated".into(),
+        at: Second(NOW_S - 1_000 * number),
+        // Two of the same time each: the order of writing decides.
+        decided_at: Time(number / 2),
+        verdict: Verdict::Deferred(Deferred::DetailsUnknown).as_str().into(),
+        note: format!("it's \"so\"\n{number}"),
+        commands: (0..number % 3)
+            .map(|one| CommandId::new(format!("c,{{{number}}}:{one}")))
+            .collect(),
+    }
+}
+
+pub(crate) async fn history_comes_latest_first(store: &dyn Store) {
+    let rows: Vec<_> =
+        (0..10).map(|one| happened(one, (one % 2 == 0).then_some("fca_1"))).collect();
+    let mut elsewhere = happened(99, Some("fca_1"));
+    elsewhere.home = home("fcauth_2");
+    for part in rows.chunks(3) {
+        let mut history = part.to_vec();
+        history.push(elsewhere.clone());
+        write_rows(store, Rows { history, ..Rows::default() }).await.unwrap();
+    }
+    let latest: Vec<_> = rows.iter().rev().cloned().collect();
+    let key = home("fcauth_1");
+    assert_eq!(store.history(&key, None, 99).await.unwrap(), latest);
+    assert_eq!(store.history(&key, None, 4).await.unwrap(), latest[..4]);
+    let of_one: Vec<_> = latest.iter().filter(|row| row.account.is_some()).cloned().collect();
+    let account = AccountId::from("fca_1");
+    assert_eq!(store.history(&key, Some(&account), 99).await.unwrap(), of_one);
+    let mut other_scope = key;
+    other_scope.scope = Scope::own(false);
+    assert_eq!(store.history(&other_scope, None, 99).await.unwrap(), []);
+}
+
+pub(crate) async fn cases_keep_their_last_state(store: &dyn Store) {
+    let mut samples = Samples::new();
+    let case = |samples: &mut Samples, id: &str, at: i64| {
+        let drawn = samples.draw(sample::case());
+        relink_core::aggregate::Case { id: id.into(), opened_at: Time(at), ..drawn }
+    };
+    let row = |home, case, closed| CaseRow { home, case, closed };
+    let opened = row(provisional("fca_1"), case(&mut samples, "case-1", 10), None);
+    write_rows(store, Rows { cases: vec![opened.clone()], ..Rows::default() }).await.unwrap();
+    assert_eq!(store.cases(&opened.home, 9).await.unwrap(), [opened.clone()]);
+
+    let moved = row(home("fcauth_1"), case(&mut samples, "case-1", 10), None);
+    let closed = CaseRow { closed: Some((Time(20), CaseOutcome::Relinked)), ..moved.clone() };
+    let second = row(home("fcauth_1"), case(&mut samples, "case-2", 30), None);
+    let cases = vec![moved, closed.clone(), second.clone()];
+    write_rows(store, Rows { cases, ..Rows::default() }).await.unwrap();
+    assert_eq!(store.cases(&opened.home, 9).await.unwrap(), []);
+    assert_eq!(store.cases(&closed.home, 9).await.unwrap(), [second.clone(), closed]);
+    assert_eq!(store.cases(&second.home, 1).await.unwrap(), [second]);
+}
+
+pub(crate) async fn the_ledger_tells_the_verdict(store: &dyn Store) {
+    let verdicts = [
+        Verdict::Applied,
+        Verdict::Unchanged,
+        Verdict::Duplicate,
+        Verdict::Stale,
+        Verdict::Deferred(Deferred::StateUnknown),
+        Verdict::Ignored(Ignored::UnknownType),
+    ];
+    let row =
+        |(index, verdict): (usize, Verdict)| inbox_row(&ignored(&format!("evt_{index}")), verdict);
+    let inbox: Vec<_> = verdicts.into_iter().enumerate().map(row).collect();
+    write_rows(store, Rows { inbox: inbox.clone(), ..Rows::default() }).await.unwrap();
+    for row in inbox {
+        assert_eq!(store.inbox_row(row.id.as_str()).await.unwrap(), Some(row));
+    }
+    assert_eq!(store.inbox_row("evt_none").await.unwrap(), None);
+}
+
+pub(crate) async fn an_id_is_found_in_every_scope(store: &dyn Store) {
+    let mut all = Vec::new();
+    for number in 0..25 {
+        let mut one = aggregate(home("fcauth_1"), &[("fca_1", account(number))]);
+        one.key.scope = Scope::connected(true, &format!("acct_{number:02}"));
+        all.push(one);
+    }
+    put(store, &all[..3]).await.unwrap();
+    assert_eq!(store.find("fcauth_1").await.unwrap(), all[..3]);
+    assert_eq!(store.find("fca_1").await.unwrap(), all[..3]);
+    assert_eq!(store.find("fca_2").await.unwrap(), []);
+    put(store, &all[3..]).await.unwrap();
+    assert_eq!(store.find("fca_1").await.unwrap().len(), 20);
+}
+
+pub(crate) async fn the_census_counts(store: &dyn Store) {
+    assert_eq!(store.census().await.unwrap(), relink_engine::store::Census::default());
+    let with = |id: &str, health| {
+        let mut one = aggregate(home(id), &[]);
+        one.state.summary.health = health;
+        one
+    };
+    let homes = [
+        with("fcauth_1", Health::Active),
+        with("fcauth_2", Health::RelinkRequired),
+        with("fcauth_3", Health::Active),
+    ];
+    put(store, &homes).await.unwrap();
+    let mut samples = Samples::new();
+    let mut case = |id: &str, reason, closed| CaseRow {
+        home: home("fcauth_2"),
+        case: relink_core::aggregate::Case {
+            id: id.into(),
+            reason,
+            ..samples.draw(sample::case())
+        },
+        closed,
+    };
+    let cases = vec![
+        case("1", Reason::Inactive, None),
+        case("2", Reason::Upcoming, None),
+        case("3", Reason::Inactive, None),
+        case("4", Reason::Inactive, Some((Time(9), CaseOutcome::Moved))),
+    ];
+    let inbox = vec![
+        inbox_row(&ignored("evt_1"), Verdict::Applied),
+        inbox_row(&ignored("evt_2"), Verdict::Ignored(Ignored::UnknownType)),
+        inbox_row(&ignored("evt_3"), Verdict::Applied),
+    ];
+    write_rows(store, Rows { cases, inbox, ..Rows::default() }).await.unwrap();
+    store.park(parked(None)).await.unwrap();
+    let census = store.census().await.unwrap();
+    let named = |counts: &[(&str, i64)]| -> Vec<(String, i64)> {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    };
+    assert_eq!(census.authorizations, named(&[("active", 2), ("relink_required", 1)]));
+    assert_eq!(census.open_cases, named(&[("inactive", 2), ("upcoming", 1)]));
+    assert_eq!(census.verdicts, named(&[("applied", 2), ("ignored(unknown_type)", 1)]));
+    assert_eq!((census.outbox_depth, census.outbox_oldest, census.parked), (0, None, 1));
+}
+
+fn parked(id: Option<Arc<str>>) -> Parked {
+    let headers = Headers {
+        livemode: Some(true),
+        stripe_account: Some("acct_1".into()),
+        attempts: u32::MAX,
+        ..Headers::default()
+    };
+    let delivery = Delivery {
+        receipt: Receipt { generation: 0, tag: 0 },
+        id,
+        kind: Some("t".into()),
+        routing_key: "a.b".into(),
+        correlation: None,
+        headers,
+        redelivered: true,
+        body: Bytes::from_static(b"\x00\xff not even text"),
+    };
+    Parked {
+        queue: "relink.lifecycle",
+        delivery,
+        parking: Parking::new(ParkReason::Unparsable, "no JSON"),
+        first_failed_at_unix_ms: 1,
+        last_failed_at_unix_ms: 2,
+    }
+}
+
+pub(crate) async fn a_message_is_parked(store: &dyn Store) {
+    store.park(parked(Some("evt_1".into()))).await.unwrap();
+    store.park(parked(Some("evt_1".into()))).await.unwrap();
+    assert_eq!(store.census().await.unwrap().parked, 2);
+}
+
+pub(crate) async fn a_probe_passes(store: &dyn Store) {
+    store.probe().await.unwrap();
+    store.probe().await.unwrap();
+}

@@ -1,0 +1,162 @@
+//! What only PostgreSQL has: migrations by hand, connections, partitions, other processes.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use relink_core::input::Verdict;
+use relink_core::time::{Second, Time};
+use relink_engine::store::{Store, StoreError, Writes};
+use relink_postgres::{PostgresConfig, PostgresStore, migrate};
+
+use super::place::{connect, execute};
+use super::world::*;
+
+async fn ready(url: &str) -> PostgresStore {
+    let config = PostgresConfig::new(url);
+    migrate(&config, false).await.unwrap();
+    PostgresStore::connect(config).await.unwrap()
+}
+
+async fn count(url: &str, sql: &str) -> i64 {
+    connect(url).await.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+pub(crate) async fn migrations_may_run_at_once_and_again(url: String) {
+    let config = PostgresConfig::new(&*url);
+    let (a, b, c) = futures_util::join!(
+        migrate(&config, false),
+        migrate(&config, false),
+        migrate(&config, false)
+    );
+    let applied: usize = [a, b, c].into_iter().map(|one| one.unwrap().len()).sum();
+    assert_eq!(applied, 1);
+    assert_eq!(migrate(&config, false).await.unwrap(), []);
+    // 35 days back, today, 14 ahead, and the default one.
+    let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass";
+    assert_eq!(count(&url, partitions).await, 51);
+}
+
+pub(crate) async fn a_dry_run_changes_nothing(url: String) {
+    let config = PostgresConfig::new(&*url);
+    assert_eq!(migrate(&config, true).await.unwrap().len(), 1);
+    assert_eq!(count(&url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 0);
+}
+
+pub(crate) async fn a_schema_that_is_missing_or_newer_is_refused(url: String) {
+    let config = PostgresConfig::new(&*url);
+    let refused = |error: StoreError| match error {
+        StoreError::Misconfigured(text) => {
+            assert!(text.contains("RELINK_DATABASE_URL"), "{text}");
+            assert!(text.contains("relink migrate"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    };
+    refused(PostgresStore::connect(config.clone()).await.unwrap_err());
+    migrate(&config, false).await.unwrap();
+    let store = PostgresStore::connect(config.clone()).await.unwrap();
+    execute(&url, "INSERT INTO relink_schema (version, name) VALUES (999, 'future')").await;
+    refused(PostgresStore::connect(config.clone()).await.unwrap_err());
+    refused(migrate(&config, false).await.unwrap_err());
+    execute(&url, "DROP TABLE probes").await;
+    refused(store.probe().await.unwrap_err());
+}
+
+pub(crate) async fn a_connection_that_was_ended_is_replaced(url: String) {
+    let mut config = PostgresConfig::new(&*url);
+    migrate(&config, false).await.unwrap();
+    config.pool_size = 1;
+    let store = PostgresStore::connect(config).await.unwrap();
+    let end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let admin = connect(&url).await;
+    let inputs = [observed(&home("fcauth_1"), "fca_1")];
+    let handle = tokio::runtime::Handle::current();
+    let cut = decide(move |_| {
+        tokio::task::block_in_place(|| handle.block_on(admin.batch_execute(end_others))).unwrap();
+        Ok(Writes::default())
+    });
+    let answer = store.transact(inputs.into(), cut).await;
+    assert!(matches!(answer, Err(StoreError::Transient(_))), "{answer:?}");
+    store.probe().await.unwrap();
+    put(&store, &[aggregate(home("fcauth_1"), &[("fca_1", account(1))])]).await.unwrap();
+}
+
+pub(crate) async fn days_are_prepared_and_take_what_was_filed_without_them(url: String) {
+    let store = ready(&url).await;
+    let later = Time(NOW.0 + 300 * 86_400_000);
+    let mut early = ignored("evt_1");
+    early.at = Second(later.0 / 1000);
+    let inbox = vec![inbox_row(&early, Verdict::Applied)];
+    write_rows(&store, Rows { inbox, ..Rows::default() }).await.unwrap();
+    let in_default = "SELECT count(*) FROM inbox_default";
+    assert_eq!(count(&url, in_default).await, 1);
+    store.maintain(later, 35).await.unwrap();
+    assert_eq!(count(&url, in_default).await, 0);
+    assert_eq!(count(&url, "SELECT count(*) FROM inbox_20270918").await, 1);
+    assert_eq!(gather_all(&store, &[early]).await.1, [true]);
+    // The days of the first preparation are long over.
+    let partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'history'::regclass";
+    assert_eq!(count(&url, partitions).await, 51);
+}
+
+pub(crate) async fn no_row_that_was_only_locked_is_left(url: String) {
+    let store = ready(&url).await;
+    let inputs = [observed(&home("fcauth_1"), "fca_1"), named(&home("fcauth_2"))];
+    gather(&store, &inputs).await;
+    for table in ["accounts", "authorizations"] {
+        assert_eq!(count(&url, &format!("SELECT count(*) FROM {table}")).await, 0);
+    }
+}
+
+pub(crate) async fn a_home_in_the_hands_of_a_batch_is_not_due(url: String) {
+    let store = ready(&url).await;
+    let due = |id: &str| {
+        let mut one = aggregate(home(id), &[]);
+        one.state.summary.next_due = Some(Time(1));
+        one
+    };
+    put(&store, &[due("fcauth_1"), due("fcauth_2")]).await.unwrap();
+    let (entered, is_entered) = tokio::sync::oneshot::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let gates = std::sync::Mutex::new((Some(entered), may_leave));
+    let hold = decide(move |_| {
+        let mut gates = gates.lock().unwrap();
+        gates.0.take().unwrap().send(()).unwrap();
+        gates.1.recv_timeout(Duration::from_secs(20)).unwrap();
+        Ok(Writes::default())
+    });
+    let busy = async {
+        let inputs = [named(&home("fcauth_1"))];
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(store.transact(inputs.into(), hold))
+        })
+        .unwrap();
+    };
+    let look = async {
+        is_entered.await.unwrap();
+        let homes = store.due_homes(Time(9), 9).await.unwrap();
+        leave.send(()).unwrap();
+        homes
+    };
+    let ((), homes) = futures_util::join!(busy, look);
+    assert_eq!(homes.into_iter().map(|due| due.home).collect::<Vec<_>>(), [home("fcauth_2")]);
+    assert_eq!(store.due_homes(Time(9), 9).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn an_error_tells_no_secret(_: String) {
+    let silent = |error: StoreError| {
+        let text = error.to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(!text.contains("://"), "{text}");
+        error
+    };
+    let urls = ["postgres://u:hunter2@", "postgres://u:hunter2@127.0.0.1:x/db", "hunter2"];
+    for url in urls {
+        let error = silent(PostgresStore::connect(PostgresConfig::new(url)).await.unwrap_err());
+        assert!(matches!(error, StoreError::Misconfigured(_)), "{error:?}");
+    }
+    let away = PostgresConfig::new("postgres://u:hunter2@127.0.0.1:1/db");
+    assert!(!format!("{away:?}").contains("hunter2"));
+    let error = silent(PostgresStore::connect(away).await.unwrap_err());
+    assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
+}
