@@ -3,8 +3,11 @@
 use deadpool_postgres::Pool;
 use relink_core::time::Time;
 use relink_engine::store::StoreError;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use crate::error::classify;
 use crate::row::Day;
 use crate::session::{Session, run_one};
 use crate::sql::{BEGIN_ONE, Sql};
@@ -47,9 +50,14 @@ pub(crate) async fn prepare_days(pool: &Pool, now: Time, back: u32) -> Result<()
     let last = Day(today.0.saturating_add(DAYS_AHEAD));
     for table in TABLES {
         let rows = run_one(pool, false, &MISSING, &[&table, &before(today, back), &last]).await?;
-        for row in rows {
-            let (name, day, next): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
-            change(pool, &create_partition(table, name, day, next)).await?;
+        let create = |row: &Row| create_partition(table, row.get(0), row.get(1), row.get(2));
+        let steps: Vec<String> = rows.iter().map(create).collect();
+        // Together, which is one commit; what hinders one day must not hinder the others.
+        if steps.is_empty() || change(pool, &steps.join("; ")).await? {
+            continue;
+        }
+        for step in steps {
+            change(pool, &step).await?;
         }
     }
     Ok(())
@@ -102,24 +110,23 @@ fn create_partition(table: &str, name: &str, day: &str, next: &str) -> String {
     )
 }
 
-/// One change of the tables. What is in use right now is left to the next time: a day without its
-/// partition is in the default one, an expired day is kept a little longer.
-async fn change(pool: &Pool, text: &str) -> Result<(), StoreError> {
+/// One change of the tables; tells whether it could be made. What is in use right now is left to
+/// the next time: a day without its partition is in the default one, an expired day is kept a
+/// little longer.
+async fn change(pool: &Pool, text: &str) -> Result<bool, StoreError> {
     let session = Session::open(pool, false, &[]).await?;
     let text = format!("{BEGIN_ONE}; SET LOCAL lock_timeout = '2s'; {text}; COMMIT");
-    match session.batch(&text).await {
-        Ok(()) => session.end(),
-        Err(error) => {
-            session.roll_back().await;
-            let Some(code) = error.code() else {
-                return Err(crate::error::classify(&error));
-            };
-            // 55P03 lock timeout, 40P01 deadlock, 23514 the default partition got a row.
-            if !["55P03", "40P01", "23514"].contains(&code.code()) {
-                return Err(crate::error::classify(&error));
-            }
-            tracing::warn!(code = code.code(), "a partition is in use and is left for next time");
+    let Err(error) = session.batch(&text).await else {
+        session.end();
+        return Ok(true);
+    };
+    session.roll_back().await;
+    // 55P03 lock timeout, 40P01 deadlock, 23514 the default partition got a row.
+    match error.code().map(SqlState::code) {
+        Some(code @ ("55P03" | "40P01" | "23514")) => {
+            tracing::warn!(code, "a partition is in use and is left for next time");
+            Ok(false)
         }
+        _ => Err(classify(&error)),
     }
-    Ok(())
 }
