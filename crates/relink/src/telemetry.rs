@@ -1,5 +1,6 @@
 //! Logs, metrics and health: what every role shows of itself.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -30,7 +31,10 @@ pub(crate) fn start_logging(args: &LogArgs, problems: &mut Problems) {
             return;
         }
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process, as in tests, keeps the first one's.
     let _ = match args.log_format.as_str() {
         "text" => builder.try_init(),
