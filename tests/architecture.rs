@@ -1,0 +1,218 @@
+//! Holds what the maps say: the arrows between crates, the sizes, and the documents themselves.
+//!
+//! The arrows come from `cargo metadata`, the settings from `relink <command> --help`, the rest
+//! from the files. A failure names what is wrong and what to do about it; where a rule has to
+//! give way, its table here is the place, and the reason stands beside it.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+#[path = "architecture/documents.rs"]
+mod documents;
+#[path = "architecture/tree.rs"]
+mod tree;
+
+use std::collections::BTreeSet;
+
+use tree::{none, packages, read, sources};
+
+/// Crate, the workspace crates it may depend on, and the reason where that is not the plain
+/// picture of `crates/README.md`. Tests may use anything.
+const ARROWS: [(&str, &[&str], &str); 14] = [
+    ("relink-core", &[], "the rules know nobody"),
+    ("relink-bus", &["relink-core"], ""),
+    ("relink-stripe", &["relink-core"], ""),
+    ("relink-engine", &["relink-core", "relink-bus"], ""),
+    (
+        "relink-postgres",
+        &["relink-core", "relink-bus", "relink-engine"],
+        "`bus` for the parked message, which the port to the database stores",
+    ),
+    ("relink-sqlite", &["relink-core", "relink-bus", "relink-engine"], "`bus`: as in `postgres`"),
+    ("relink-rabbitmq", &["relink-bus"], "a broker knows messages, not rules"),
+    ("relink-ingress", &["relink-bus", "relink-stripe"], "no engine: it has no database"),
+    ("relink-worker-lifecycle", WORKER, ""),
+    ("relink-worker-upcoming", WORKER, ""),
+    ("relink-worker-followup", WORKER, ""),
+    ("relink-sim", &[], "it shares no code with what it is used to test"),
+    (
+        "relink",
+        &[
+            "relink-core",
+            "relink-bus",
+            "relink-stripe",
+            "relink-engine",
+            "relink-postgres",
+            "relink-sqlite",
+            "relink-rabbitmq",
+            "relink-ingress",
+            "relink-worker-lifecycle",
+            "relink-worker-upcoming",
+            "relink-worker-followup",
+            "relink-sim",
+        ],
+        "the only binary puts everything together",
+    ),
+    (TESTS, &[], "see `may_use_anything`"),
+];
+
+const WORKER: &[&str] = &["relink-core", "relink-bus", "relink-engine", "relink-stripe"];
+
+/// The package of the harness and the suites.
+const TESTS: &str = "relink-tests";
+
+/// Crates that are deployed alone.
+const ROLES: [&str; 5] = [
+    "relink-ingress",
+    "relink-worker-lifecycle",
+    "relink-worker-upcoming",
+    "relink-worker-followup",
+    "relink-sim",
+];
+
+/// Crates that know one thing outside.
+const ADAPTERS: [&str; 4] =
+    ["relink-postgres", "relink-sqlite", "relink-rabbitmq", "relink-stripe"];
+
+/// A dependency, the only crates that may have it, and why.
+const CONFINED: [(&str, &[&str], &str); 13] = [
+    ("lapin", &["relink-rabbitmq"], "the broker's library is behind the ports of `bus`"),
+    ("tokio-postgres", &["relink-postgres"], "SQL is behind the port of `engine`"),
+    ("tokio-postgres-rustls", &["relink-postgres"], "SQL is behind the port of `engine`"),
+    ("deadpool-postgres", &["relink-postgres"], "SQL is behind the port of `engine`"),
+    ("rusqlite", &["relink-sqlite"], "SQL is behind the port of `engine`"),
+    (
+        "reqwest",
+        &["relink-stripe", "relink-sim", "relink"],
+        "`stripe` reads, `sim` sends webhooks, `relink` posts the commands of standalone",
+    ),
+    ("axum", &["relink-ingress", "relink-sim", "relink"], "only these listen"),
+    ("hyper", &["relink-ingress"], "one bounded server for all listeners"),
+    ("hyper-util", &["relink-ingress"], "one bounded server for all listeners"),
+    ("clap", &["relink"], "flags and variables are read in one place"),
+    ("tracing-subscriber", &["relink"], "where logs go is decided in one place"),
+    ("proptest", &[], "for tests"),
+    ("jsonschema", &[], "for tests"),
+];
+
+/// All that the rules may depend on.
+const OF_THE_CORE: [&str; 3] = ["serde", "schemars", "thiserror"];
+
+/// A file that is longer than this is more than one screenful of thoughts.
+const LINES_MAX: usize = 500;
+
+fn may_use_anything(package: &str) -> bool {
+    package == TESTS
+}
+
+#[test]
+fn every_crate_has_its_arrows_listed_once() {
+    let listed: BTreeSet<&str> = ARROWS.iter().map(|(name, ..)| *name).collect();
+    let packages = packages();
+    let there: BTreeSet<&str> = packages.iter().map(|package| &*package.name).collect();
+    assert_eq!(listed.len(), ARROWS.len(), "a crate is in ARROWS twice; keep one row");
+    assert_eq!(
+        listed, there,
+        "left: ARROWS in tests/architecture.rs, right: the workspace; add or remove rows"
+    );
+}
+
+#[test]
+fn crates_depend_on_what_they_may_and_nothing_else() {
+    let mut problems = Vec::new();
+    for package in packages().iter().filter(|package| !may_use_anything(&package.name)) {
+        let Some((_, allowed, reason)) = ARROWS.iter().find(|(name, ..)| *name == package.name)
+        else {
+            continue;
+        };
+        for to in package.normal.iter().filter(|to| to.is_ours) {
+            if !allowed.contains(&&*to.name) {
+                problems.push(format!(
+                    "{} → {}: not allowed{}; move the code to where the arrow is, or give ARROWS \
+                     in tests/architecture.rs the arrow with its reason",
+                    package.name,
+                    to.name,
+                    if reason.is_empty() { String::new() } else { format!(" ({reason})") },
+                ));
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn roles_know_no_roles_and_adapters_no_adapters() {
+    let mut problems = Vec::new();
+    for (from, allowed, _) in &ARROWS {
+        for kind in [&ROLES[..], &ADAPTERS[..]] {
+            let alike = allowed.iter().filter(|to| kind.contains(from) && kind.contains(*to));
+            problems.extend(alike.map(|to| {
+                format!(
+                    "{from} → {to}: they are of one kind; what both need belongs to a port in \
+                     `bus` or `engine`, and `relink` puts them together"
+                )
+            }));
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn heavy_dependencies_stay_where_they_belong() {
+    let mut problems = Vec::new();
+    for package in packages().iter().filter(|package| !may_use_anything(&package.name)) {
+        for to in &package.normal {
+            let confined = CONFINED.iter().find(|(name, ..)| *name == to.name);
+            if let Some((name, places, why)) = confined
+                && !places.contains(&&*package.name)
+            {
+                let places = places.join(", ");
+                problems.push(format!(
+                    "{} → {name}: {why}; it belongs to [{places}], use that crate's port",
+                    package.name
+                ));
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn the_rules_have_no_runtime_no_clock_and_no_input_or_output() {
+    let packages = packages();
+    let core = packages.iter().find(|package| package.name == "relink-core").unwrap();
+    let foreign = core.normal.iter().filter(|to| !OF_THE_CORE.contains(&&*to.name));
+    let problems: Vec<String> = foreign
+        .map(|to| {
+            let name = &to.name;
+            format!("relink-core → {name}: the rules are pure; do it in the crate that calls them")
+        })
+        .collect();
+    none(&problems);
+}
+
+#[test]
+fn every_file_can_be_read_at_one_sitting() {
+    let mut problems = Vec::new();
+    for path in sources() {
+        let lines = read(&path).lines().count();
+        if lines > LINES_MAX {
+            problems.push(format!("{path}: {lines} lines, at most {LINES_MAX}; split it by job"));
+        }
+    }
+    none(&problems);
+}
+
+#[test]
+fn unsafe_code_is_forbidden_everywhere() {
+    let mut problems = Vec::new();
+    if !read("Cargo.toml").contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n") {
+        problems.push("Cargo.toml: [workspace.lints.rust] must start with unsafe_code".to_owned());
+    }
+    for package in packages() {
+        let path = &package.manifest;
+        if !read(path).contains("\n[lints]\nworkspace = true\n") {
+            problems.push(format!("{path}: add `[lints]` with `workspace = true`"));
+        }
+    }
+    none(&problems);
+}
