@@ -28,7 +28,7 @@ async fn exactly_the_unroutable_ones_of_many_pipelined_publishes_are_reported() 
         let (messages, expected): (Vec<_>, Vec<_>) = mixture.unzip();
         assert_eq!(publisher.publish_all(messages).await, expected, "{distinct_ids} ids");
     }
-    let routable = (0..5000).filter(|index| !index.is_multiple_of(7)).count() * 3;
+    let routable = (0..5000).filter(|index: &usize| !index.is_multiple_of(7)).count() * 3;
     let routable = u32::try_from(routable).unwrap();
     broker.until_depth(WorkQueue::Lifecycle.name(), routable).await;
 }
