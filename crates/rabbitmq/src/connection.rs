@@ -59,7 +59,8 @@ fn classify(error: &AMQPError) -> Trouble {
         }
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Trouble::Misconfigured(format!(
             "the broker refuses access: {text}; check the user and the password in \
-             RELINK_AMQP_URL and grant that user configure, write and read on `^relink\\.`"
+             RELINK_AMQP_URL and grant that user configure and read on `^relink\\.` and write on \
+             `^(relink\\.|amq\\.default$)` (retries and parked messages go through the latter)"
         )),
         // The same code also means "connection limit reached", which passes.
         AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if !text.contains("limit") => {
