@@ -63,7 +63,7 @@ pub(crate) async fn cases_keep_their_last_state(store: &dyn Store) {
     let row = |home, case, closed| CaseRow { home, case, closed };
     let opened = row(provisional("fca_1"), case(&mut samples, "case-1", 10), None);
     write_rows(store, Rows { cases: vec![opened.clone()], ..Rows::default() }).await.unwrap();
-    assert_eq!(store.cases(&opened.home, 9).await.unwrap(), [opened.clone()]);
+    assert_eq!(store.cases(&opened.home, 9).await.unwrap(), std::slice::from_ref(&opened));
 
     let moved = row(home("fcauth_1"), case(&mut samples, "case-1", 10), None);
     let closed = CaseRow { closed: Some((Time(20), CaseOutcome::Relinked)), ..moved.clone() };

@@ -81,7 +81,7 @@ pub(crate) async fn an_account_moves_from_its_own_home_to_its_authorization(stor
     let entered = aggregate(home("fcauth_1"), &[("fca_1", account(2))]);
     put_moved(store, left, entered.clone(), "fca_1").await;
     assert_eq!(load(store, &alone).await, None, "a void home is gone");
-    assert_eq!(store.find("fca_1").await.unwrap(), [entered.clone()]);
+    assert_eq!(store.find("fca_1").await.unwrap(), std::slice::from_ref(&entered));
     assert_eq!(load(store, &entered.key).await.unwrap(), entered);
 }
 
