@@ -279,7 +279,13 @@ impl<'a> Deciding<'a> {
             last.commands = self.commands.iter().map(|command| command.id.clone()).collect();
         }
         #[cfg(debug_assertions)]
-        crate::invariant::assert_decision(self.world, self.input, &self.commands);
+        crate::invariant::assert_decision(
+            self.world,
+            self.input,
+            &self.commands,
+            self.policy,
+            self.now,
+        );
         Decision {
             verdict,
             commands: std::mem::take(&mut self.commands),

@@ -199,7 +199,8 @@ fn last_word_agrees(desk: &Desk) {
 
 fn shuffled<'a>(inputs: &'a [Input], keys: &[u32]) -> Vec<&'a Input> {
     let mut order: Vec<(u32, usize)> = (0..inputs.len())
-        .map(|index| (keys[index % keys.len()].wrapping_mul(index as u32 * 7 + 1), index))
+        .zip(0_u32..)
+        .map(|(index, odd)| (keys[index % keys.len()].wrapping_mul(odd * 7 + 1), index))
         .collect();
     order.sort_unstable();
     order.into_iter().map(|(_, index)| &inputs[index]).collect()
