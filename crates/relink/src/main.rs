@@ -49,7 +49,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Scheduler(args) => role::scheduler::run(*args).await,
         Command::Standalone(args) => role::standalone::run(*args).await,
         Command::Sim(args) => role::sim::run(*args).await,
-        Command::Demo(_) => Ok(()),
+        Command::Demo(args) => role::demo::run(args).await,
         Command::Migrate(args) => operator::migrate::run(args).await,
         Command::Explain(args) => operator::explain::run(args).await,
         Command::Schema(args) => operator::schema::run(&args),

@@ -1,5 +1,6 @@
 //! One file per role.
 
+pub(crate) mod demo;
 pub(crate) mod ingress;
 pub(crate) mod scheduler;
 pub(crate) mod sim;

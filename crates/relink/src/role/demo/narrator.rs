@@ -1,0 +1,158 @@
+//! What is seen on the terminal.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Effects, Style};
+
+use super::commands::Told;
+
+/// The widest line.
+const WIDTH: usize = 100;
+/// Where the words begin, behind who says it and what it is.
+const INDENT: usize = 44;
+
+/// A person reads along: time to take in a scene, and a line.
+const SCENE_BREATH: Duration = Duration::from_millis(1200);
+const LINE_BREATH: Duration = Duration::from_millis(180);
+
+const DIM: Style = AnsiColor::BrightBlack.on_default();
+const STRONG: Style = Style::new().effects(Effects::BOLD);
+
+/// One thing that happens.
+pub(super) struct Line {
+    /// Who tells whom: `Stripe → Relink`.
+    pub(super) who: &'static str,
+    /// What it is called.
+    pub(super) what: String,
+    /// In plain words.
+    pub(super) words: String,
+    pub(super) style: Style,
+}
+
+impl Line {
+    /// Something that is not a command.
+    pub(super) fn dim(who: &'static str, what: &str, words: impl Into<String>) -> Self {
+        Self { who, what: what.to_owned(), words: words.into(), style: DIM }
+    }
+}
+
+/// Tells the story, or prints commands alone.
+pub(super) struct Narrator {
+    json: bool,
+    colours: bool,
+    breathes: bool,
+    scenes: u32,
+}
+
+impl Narrator {
+    pub(super) fn new(once: bool, json: bool) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        // https://no-color.org: present and not empty.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, colours: terminal && !plain, breathes: terminal && !once && !json, scenes: 0 }
+    }
+
+    /// A scene begins.
+    pub(super) async fn scene(&mut self, title: &str) {
+        if self.breathes && self.scenes > 0 {
+            tokio::time::sleep(SCENE_BREATH).await;
+        }
+        self.scenes += 1;
+        let text = format!("{}. {title}", self.scenes);
+        self.say("");
+        self.say(&self.paint(&text, STRONG));
+    }
+
+    /// Something that happens.
+    pub(super) async fn line(&self, line: &Line) {
+        if self.json {
+            return;
+        }
+        if self.breathes {
+            tokio::time::sleep(LINE_BREATH).await;
+        }
+        let mut rows = wrap(&line.words, WIDTH - INDENT).into_iter();
+        let first = rows.next().unwrap_or_default();
+        let head = format!("  {:<18}", line.who);
+        let what = format!("{:<22}  ", line.what);
+        let (head, words) = (self.paint(&head, DIM), self.paint(&first, quiet(line.style)));
+        self.say(format!("{head}{}{words}", self.paint(&what, line.style)).trim_end());
+        for row in rows {
+            let row = self.paint(&row, quiet(line.style));
+            self.say(&format!("{:INDENT$}{row}", ""));
+        }
+    }
+
+    /// A remark of the narrator's.
+    pub(super) fn remark(&self, text: &str) {
+        for row in wrap(text, WIDTH - 2) {
+            self.say(&format!("  {}", self.paint(&row, DIM.italic())));
+        }
+    }
+
+    /// Plain text, as it is.
+    pub(super) fn text(&self, text: &str) {
+        self.say(text);
+    }
+
+    /// A headline.
+    pub(super) fn headline(&self, text: &str) {
+        self.say(&self.paint(text, STRONG));
+    }
+
+    /// A command alone, as JSON.
+    pub(super) fn command_json(&self, told: &Told) {
+        if self.json {
+            write(&told.body);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if !self.json {
+            write(text.as_bytes());
+        }
+    }
+
+    fn paint(&self, text: &str, style: Style) -> String {
+        if self.colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// How a command stands out.
+pub(super) fn command_style(name: &str) -> Style {
+    let colour = match name {
+        "prompt_relink" | "remind_relink" | "escalate_relink" => AnsiColor::Yellow,
+        "withdraw_relink" | "resume_data" | "refresh_data" => AnsiColor::Green,
+        "pause_data" | "replace_account" => AnsiColor::Red,
+        _ => AnsiColor::Cyan,
+    };
+    colour.on_default().bold()
+}
+
+/// The words of a line are dim where its name is, and plain beside a bold one.
+fn quiet(style: Style) -> Style {
+    if style == DIM { DIM } else { Style::new() }
+}
+
+fn write(line: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone (`| head`) must not stop the story: its end is an exit code.
+    let _ = out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut rows = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(row) = rows.last_mut() else { break };
+        if row.is_empty() {
+            row.push_str(word);
+        } else if row.chars().count() + 1 + word.chars().count() <= width {
+            row.push(' ');
+            row.push_str(word);
+        } else {
+            rows.push(word.to_owned());
+        }
+    }
+    rows
+}
