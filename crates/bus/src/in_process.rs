@@ -5,20 +5,19 @@
 //! and a command stays in the outbox until its consumer has accepted it. What is set aside goes
 //! to a [`ParkingLot`]. Queues are bounded; a full one makes publishers wait.
 
+mod subscriber;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{Delivery, Message, Receipt};
-use crate::port::{
-    ParkReason, Parked, Parking, ParkingLot, PublishError, Publisher, Settlement, SubscribeError,
-    Subscriber,
-};
-use crate::topology::{RETRY_LADDER, UNKNOWN_TYPE_KEY, WorkQueue};
+use crate::port::{ParkingLot, PublishError, Publisher};
+use crate::topology::WorkQueue;
+
+pub use subscriber::InProcessSubscriber;
 
 /// How many messages a queue holds before its publishers wait.
 const QUEUE_CAPACITY: usize = 4096;
@@ -40,20 +39,6 @@ pub struct InProcessBus {
     pace: f64,
 }
 
-/// One queue's consumer.
-pub struct InProcessSubscriber {
-    queue: WorkQueue,
-    receiver: tokio::sync::Mutex<mpsc::Receiver<Entry>>,
-    again: mpsc::Sender<Entry>,
-    given_out: Mutex<HashMap<u64, Entry>>,
-    next_tag: AtomicU64,
-    parking_lot: Arc<dyn ParkingLot>,
-    closed: watch::Sender<bool>,
-    paused: AtomicBool,
-    pace: f64,
-    now: Now,
-}
-
 impl InProcessBus {
     /// A bus with these queues, and their subscribers. Messages for other queues are unroutable
     /// where mandatory, and dropped where not, as with a broker.
@@ -68,18 +53,10 @@ impl InProcessBus {
         for queue in queues {
             let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
             senders.insert(*queue, sender.clone());
-            subscribers.push(Arc::new(InProcessSubscriber {
-                queue: *queue,
-                receiver: tokio::sync::Mutex::new(receiver),
-                again: sender,
-                given_out: Mutex::new(HashMap::new()),
-                next_tag: AtomicU64::new(1),
-                parking_lot: Arc::clone(parking_lot),
-                closed: watch::Sender::new(false),
-                paused: AtomicBool::new(false),
-                pace,
-                now: Arc::clone(now),
-            }));
+            let aside = Arc::clone(parking_lot);
+            let subscriber =
+                InProcessSubscriber::new(*queue, receiver, sender, aside, pace, Arc::clone(now));
+            subscribers.push(Arc::new(subscriber));
         }
         (Self { queues: Arc::new(senders), pace }, subscribers)
     }
@@ -95,10 +72,8 @@ impl InProcessBus {
         };
         // No message is bound to two work queues: the topology's keys are disjoint.
         let direct = self.queues.iter().find(|(queue, _)| takes(queue, &message.routing_key));
-        let also = message.also_to.or(Some(UNKNOWN_TYPE_KEY).filter(|_| message.mandatory));
-        let found = direct.or_else(|| {
-            self.queues.iter().find(|(queue, _)| also.is_some_and(|key| takes(queue, key)))
-        });
+        let also = |queue: &WorkQueue| message.also_to.is_some_and(|key| takes(queue, key));
+        let found = direct.or_else(|| self.queues.iter().find(|(queue, _)| also(queue)));
         found.map(|(_, sender)| sender)
     }
 
@@ -150,140 +125,5 @@ impl Publisher for InProcessBus {
 
     fn is_ready(&self) -> bool {
         true
-    }
-}
-
-impl InProcessSubscriber {
-    fn hand_out(&self, mut entry: Entry) -> Delivery {
-        let tag = self.next_tag.fetch_add(1, Ordering::Relaxed);
-        entry.delivery.receipt = Receipt { generation: 1, tag };
-        let delivery = entry.delivery.clone();
-        self.given_out.lock().unwrap_or_else(PoisonError::into_inner).insert(tag, entry);
-        delivery
-    }
-
-    fn take_back(&self, receipt: Receipt) -> Option<Entry> {
-        self.given_out.lock().unwrap_or_else(PoisonError::into_inner).remove(&receipt.tag)
-    }
-
-    fn now(&self) -> i64 {
-        (self.now)()
-    }
-
-    async fn settle_one(&self, entry: Entry, settlement: Settlement) {
-        let answer = match settlement {
-            Settlement::Accept => Ok(()),
-            Settlement::HandBack => Err(PublishError::Away),
-            Settlement::Retry(parking) => return self.retry(entry, parking).await,
-            Settlement::Park(parking) => return self.park(entry, parking).await,
-        };
-        // The publisher may have given up waiting; then its copy comes again.
-        let _ = entry.done.send(answer);
-    }
-
-    /// Puts it back after the rung's wait, or parks it when the ladder is exhausted.
-    async fn retry(&self, mut entry: Entry, parking: Parking) {
-        let attempt = entry.delivery.headers.attempts;
-        let rung = usize::try_from(attempt).ok().and_then(|rung| RETRY_LADDER.get(rung));
-        let Some((_, wait)) = rung else {
-            let parking = Parking { reason: ParkReason::RetriesExhausted, ..parking };
-            return self.park(entry, parking).await;
-        };
-        entry.delivery.headers.attempts = attempt + 1;
-        entry.delivery.headers.first_failed_at_unix_ms.get_or_insert(self.now());
-        entry.delivery.redelivered = true;
-        let (again, wait) = (self.again.clone(), wait.mul_f64(self.pace));
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            // A closed queue drops the entry, and with it tells the publisher.
-            let _ = again.send(entry).await;
-        });
-    }
-
-    async fn park(&self, entry: Entry, parking: Parking) {
-        let now = self.now();
-        let first = entry.delivery.headers.first_failed_at_unix_ms.unwrap_or(now);
-        let parked = Parked {
-            queue: self.queue.name(),
-            delivery: entry.delivery.clone(),
-            parking,
-            first_failed_at_unix_ms: first,
-            last_failed_at_unix_ms: now,
-        };
-        let answer = match self.parking_lot.park(parked).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                tracing::error!(queue = self.queue.name(), error, "cannot park a message");
-                Err(PublishError::Refused)
-            }
-        };
-        let _ = entry.done.send(answer);
-    }
-}
-
-#[async_trait]
-impl Subscriber for InProcessSubscriber {
-    async fn next_batch(
-        &self,
-        max: usize,
-        linger: Duration,
-    ) -> Result<Vec<Delivery>, SubscribeError> {
-        let mut closed = self.closed.subscribe();
-        let mut receiver = self.receiver.lock().await;
-        self.paused.store(false, Ordering::Relaxed);
-        let first = tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => return Err(SubscribeError::Closed),
-            entry = receiver.recv() => entry.ok_or(SubscribeError::Closed)?,
-        };
-        let mut batch = vec![self.hand_out(first)];
-        let full = tokio::time::sleep(linger);
-        tokio::pin!(full);
-        while batch.len() < max {
-            if let Ok(entry) = receiver.try_recv() {
-                batch.push(self.hand_out(entry));
-                continue;
-            }
-            if linger.is_zero() {
-                break;
-            }
-            tokio::select! {
-                () = &mut full => break,
-                entry = receiver.recv() => match entry {
-                    Some(entry) => batch.push(self.hand_out(entry)),
-                    None => break,
-                },
-            }
-        }
-        Ok(batch)
-    }
-
-    async fn settle(&self, settlements: Vec<(Receipt, Settlement)>) {
-        for (receipt, settlement) in settlements {
-            if let Some(entry) = self.take_back(receipt) {
-                self.settle_one(entry, settlement).await;
-            }
-        }
-    }
-
-    async fn pause(&self) {
-        self.paused.store(true, Ordering::Relaxed);
-        let mut receiver = self.receiver.lock().await;
-        while let Ok(entry) = receiver.try_recv() {
-            let _ = entry.done.send(Err(PublishError::Away));
-        }
-    }
-
-    async fn close(&self) {
-        self.closed.send_replace(true);
-        let mut receiver = self.receiver.lock().await;
-        receiver.close();
-        while let Some(entry) = receiver.recv().await {
-            let _ = entry.done.send(Err(PublishError::Away));
-        }
-    }
-
-    fn is_ready(&self) -> bool {
-        !self.paused.load(Ordering::Relaxed)
     }
 }
