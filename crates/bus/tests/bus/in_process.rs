@@ -1,16 +1,12 @@
 //! The bus of a single process: who is answered what, and when.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::stand::{Lot, event, ids, lifecycle, message, stand};
 use relink_bus::port::{
     ParkReason, Parking, PublishError, Publisher as _, Settlement, SubscribeError, Subscriber as _,
 };
 use relink_bus::topology::{Exchange, RETRY_LADDER, UNKNOWN_TYPE_KEY, WorkQueue};
-use support::{Lot, event, ids, lifecycle, message, stand};
 use tokio::time::{Instant, timeout};
 
 fn retry() -> Settlement {
