@@ -11,6 +11,7 @@ mod commands;
 mod narrator;
 mod stage;
 mod story;
+mod telling;
 mod words;
 
 use std::time::Duration;

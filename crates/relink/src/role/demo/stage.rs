@@ -243,8 +243,9 @@ impl Stage {
   # it sends its webhooks to {webhooks}
   curl -d '{{\"authorization\":\"{id}\"}}' $SIM/control/expire
   curl -d '{{\"advance_seconds\":259200}}' $SIM/control/clock   # three days
-  curl -d '{{\"authorization\":\"{id}\",\"send_session\":true}}' $SIM/control/relink
-  relink explain {id} --database-url sqlite://{database}
+  curl -d '{{\"authorization\":\"{id}\"}}' $SIM/control/relink
+  relink explain {id} \\
+    --database-url sqlite://{database}
 "
         )
     }

@@ -1,13 +1,11 @@
 //! The script: what happens, in order, and what is waited for. Nothing here decides anything.
 
-use relink_core::command::Body;
 use relink_sim::{DeliveryChange, Link, LinkAccount, Relink, SimError};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::check::{self, Cast};
 use super::commands::{Told, VERIFY};
-use super::narrator::{Line, Narrator};
+use super::narrator::Narrator;
 use super::stage::Stage;
 use super::words;
 use crate::failure::Failure;
@@ -20,11 +18,11 @@ const WARNING_S: i64 = 30 * DAY_S;
 
 /// The story and what has happened in it so far.
 pub(super) struct Story {
-    stage: Stage,
-    narrator: Narrator,
+    pub(super) stage: Stage,
+    pub(super) narrator: Narrator,
     /// Every command, in the order in which it was told.
-    commands: Vec<Told>,
-    events_told: usize,
+    pub(super) commands: Vec<Told>,
+    pub(super) events_told: usize,
 }
 
 impl Story {
@@ -64,7 +62,7 @@ impl Story {
             LinkAccount::new("1881", "savings", "Rainy Day"),
             LinkAccount::new("7730", "savings", "Travel"),
         ];
-        self.link("Ada", "Harbor Federal Bank", accounts.to_vec()).await
+        self.link("cus_Ada", "Harbor Federal Bank", accounts.to_vec()).await
     }
 
     async fn link(
@@ -164,7 +162,7 @@ impl Story {
             LinkAccount::new("5150", "checking", "Household"),
             LinkAccount::new("9001", "savings", "New Roof"),
         ];
-        let bank = self.link("Ben", "Summit Credit Union", accounts.to_vec()).await?;
+        let bank = self.link("cus_Ben", "Summit Credit Union", accounts.to_vec()).await?;
         self.jump("An hour later", 3600)?;
         let date = self.stage.sim.now_unix_s() + WARNING_S;
         self.stage.sim.warn(&bank.authorization, date, None).map_err(unplayable)?;
@@ -221,71 +219,6 @@ impl Story {
     fn event(&self, id: &str) -> Result<Value, Failure> {
         let found = self.stage.sim.events().into_iter().find(|event| event["id"] == id);
         found.ok_or_else(|| Failure::no(format!("the simulator has no event {id}")))
-    }
-
-    /// Keeps everything running until told to stop, and tells what happens.
-    pub(super) async fn stay(&mut self, stop: &CancellationToken) -> Result<(), Failure> {
-        self.stage.let_time_run()?;
-        self.narrator.text("");
-        self.narrator.headline("Everything keeps running until Ctrl-C; make something happen");
-        self.narrator
-            .text(&self.stage.invitation(self.commands.first().map(|told| &*told.subject)));
-        loop {
-            let told = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                told = self.stage.hear_next() => told,
-            };
-            let Some(told) = told else { return Ok(()) };
-            self.tell_events().await;
-            self.tell_commands(vec![told]).await;
-        }
-    }
-
-    /// Waits until nothing is under way, then tells what has happened.
-    async fn settle(&mut self) -> Result<(), Failure> {
-        self.stage.delivered().await?;
-        self.tell_events().await;
-        self.stage.quiet().await?;
-        let heard = self.stage.hear();
-        self.tell_commands(heard).await;
-        Ok(())
-    }
-
-    async fn tell_events(&mut self) {
-        let (events, now) = (self.stage.sim.events(), self.stage.sim.now_unix_s());
-        for event in events.get(self.events_told..).unwrap_or_default() {
-            self.narrator.line(&words::event(event, now)).await;
-        }
-        self.events_told = events.len();
-    }
-
-    /// Commands that were decided together arrive in any order; they are told account by account.
-    async fn tell_commands(&mut self, mut heard: Vec<Told>) {
-        heard.sort_by_cached_key(|told| {
-            let rank = Body::NAMES.iter().position(|name| *name == told.name);
-            let account = told.data["account"].as_str().map(|id| words::label(&self.stage.sim, id));
-            // Of accounts first, then reads, then what the customer is asked.
-            (account.is_none(), told.name != VERIFY, account, rank)
-        });
-        for told in heard {
-            self.narrator.command_json(&told);
-            self.narrator.line(&words::command(&told, &self.stage.sim)).await;
-            if told.name == VERIFY && self.stage.reads_are_open() {
-                for answer in words::answers(&told, &self.stage.sim) {
-                    self.narrator.line(&answer).await;
-                }
-            }
-            self.commands.push(told);
-        }
-    }
-
-    async fn say(&self, who: &'static str, what: &str, words: impl Into<String>) {
-        self.narrator.line(&Line::dim(who, what, words)).await;
-    }
-
-    fn jump(&self, words: &str, seconds: i64) -> Result<(), Failure> {
-        self.narrator.remark(&format!("… {words}"));
-        self.stage.jump(seconds)
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) fn command(told: &Told, sim: &Sim) -> Line {
     names.sort_unstable();
     let names = list(&names);
     let who = told.data["holder"]["id"].as_str().unwrap_or("the customer");
+    let who = who.strip_prefix("cus_").unwrap_or(who);
     let bank = told.text("institution_name");
     let words = match told.name.as_str() {
         "prompt_relink" => format!("ask {who} to relink {bank} {}: {names}", when(told, sim)),
