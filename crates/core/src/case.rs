@@ -213,13 +213,16 @@ impl Deciding<'_> {
 fn outcome(aggregate: &Aggregate, case: &Case, health: Health) -> CaseOutcome {
     let relinked = |attempt: &crate::aggregate::Attempt| attempt.outcome == RelinkOutcome::Repaired;
     let taken = |id: &AccountId| aggregate.state.takeovers.contains_key(id.as_str());
+    // An account that was lost before says nothing about those that the prompt was for.
+    let lost = |id| aggregate.accounts.get(id).is_some_and(Account::is_beyond_repair);
+    let any_lost = case.named.is_empty() || case.named.iter().any(lost);
     if aggregate.is_superseded() || case.named.iter().any(taken) {
         CaseOutcome::Moved
     } else if health == Health::Disconnected {
         CaseOutcome::Disconnected
     } else if case.attempts.iter().any(relinked) {
         CaseOutcome::Relinked
-    } else if health == Health::Unrepairable {
+    } else if health == Health::Unrepairable && any_lost {
         CaseOutcome::Unrepairable
     } else {
         CaseOutcome::Recovered

@@ -75,6 +75,17 @@ fn one_relinked_account_asks_for_its_siblings_and_their_answers_close_the_case()
 }
 
 #[test]
+fn an_account_lost_before_the_outage_does_not_make_its_recovery_unrepairable() {
+    let mut desk = Desk::new(5);
+    desk.see(Truth::new("fca_closed", X).inactive("account_closed", "none").event(0));
+    desk.see(expired("fca_a").event(1000));
+    desk.pass(Span::seconds(5));
+    desk.see(expired("fca_a").active().event(5000));
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Recovered);
+}
+
+#[test]
 fn a_sibling_that_stays_inactive_keeps_the_case_open() {
     let mut desk = Desk::new(5);
     three_expired(&mut desk);
