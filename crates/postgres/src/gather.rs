@@ -38,9 +38,9 @@ pub(crate) async fn gather(
     wanted: &Wanted,
 ) -> Result<(Gathered, Held), Fault> {
     let mut held = Held { accounts: wanted.accounts.clone(), ..Held::default() };
-    let settled = lock_accounts(session, wanted, &mut held).await?;
+    let (settled, past) = lock_accounts(session, wanted, &mut held).await?;
     let mut homes: BTreeSet<HomeKey> =
-        wanted.homes.iter().chain(settled.values()).cloned().collect();
+        wanted.homes.iter().chain(settled.values()).chain(&past).cloned().collect();
     homes.extend(lock_holders(session, wanted, &settled).await?);
     let (mut world, seen) = lock_homes(session, inputs, &homes, &mut held).await?;
     if wanted.follow_superseded {
@@ -49,12 +49,14 @@ pub(crate) async fn gather(
     Ok((Gathered { world, seen }, held))
 }
 
-/// Begins, locks the named accounts and says where those that are known live.
+/// Begins, locks the named accounts and says where those that are known live, and on which
+/// authorizations they have been: those have to know where an account went, see
+/// `relink_core::account::Account::past_authorizations`.
 async fn lock_accounts(
     session: &Session,
     wanted: &Wanted,
     held: &mut Held,
-) -> Result<BTreeMap<AccountKey, HomeKey>, Fault> {
+) -> Result<(BTreeMap<AccountKey, HomeKey>, BTreeSet<HomeKey>), Fault> {
     let keys = Keys::of_accounts(&wanted.accounts);
     let any = !wanted.accounts.is_empty();
     let (_, new, rows) = try_join3(
@@ -66,15 +68,18 @@ async fn lock_accounts(
     for row in &new {
         held.new_accounts.insert(account_key(row.try_get(0)?, row.try_get(1)?)?);
     }
-    let mut settled = BTreeMap::new();
+    let (mut settled, mut past) = (BTreeMap::new(), BTreeSet::new());
     for row in &rows {
         let (Some(home), Some(provisional)) = (row.try_get(2)?, row.try_get(3)?) else {
             continue;
         };
         let scope = row.try_get(0)?;
         settled.insert(account_key(scope, row.try_get(1)?)?, home_key(scope, home, provisional)?);
+        for named in row.try_get::<_, Vec<&str>>(4)? {
+            past.insert(home_key(scope, named, false)?);
+        }
     }
-    Ok(settled)
+    Ok((settled, past))
 }
 
 /// Locks the holders of accounts that may have replaced, or may have been replaced, and finds

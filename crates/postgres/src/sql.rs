@@ -48,7 +48,8 @@ pub(crate) const STUB_ACCOUNTS: Sql = Sql {
 
 /// Locks the named accounts, in one order everywhere (the sort is below the locking).
 pub(crate) const LOCK_ACCOUNTS: Sql = Sql {
-    text: "SELECT a.scope, a.id, a.home, a.provisional \
+    text: "SELECT a.scope, a.id, a.home, a.provisional, \
+             ARRAY(SELECT jsonb_object_keys(a.state -> 'authorizations')) \
            FROM unnest($1, $2) AS w (scope, id) JOIN accounts a USING (scope, id) \
            ORDER BY a.scope, a.id FOR UPDATE OF a",
     types: &[TEXTS, TEXTS],

@@ -50,12 +50,27 @@ fn gather(connection: &Connection, inputs: &[Input]) -> Result<Gathered, StoreEr
     }
     let mut world = World::default();
     load(connection, homes, &mut world)?;
+    let past = past_homes(&world, &known);
+    load(connection, past, &mut world)?;
     if wanted.follow_superseded {
         let takers = takers(&world);
         load(connection, takers, &mut world)?;
     }
     let seen = inputs.iter().map(|input| is_seen(connection, input)).collect::<Result<_, _>>()?;
     Ok(Gathered { world, seen })
+}
+
+/// The authorizations that these accounts have been on: they have to know where an account went.
+fn past_homes(world: &World, accounts: &BTreeSet<AccountKey>) -> BTreeSet<HomeKey> {
+    let past =
+        accounts.iter().filter_map(|key| {
+            let account = world.get(world.home_of(key)?)?.accounts.get(&key.account)?;
+            Some(account.past_authorizations().map(|id| HomeKey {
+                scope: key.scope.clone(),
+                home: Home::Authorization(id.clone()),
+            }))
+        });
+    past.flatten().filter(|home| world.get(home).is_none()).collect()
 }
 
 fn takers(world: &World) -> BTreeSet<HomeKey> {
