@@ -96,6 +96,7 @@ impl Deciding<'_> {
             return;
         }
         verify.asked_at = self.now;
+        verify.asked = 1;
         let key = (aggregate.key.clone(), verify.because);
         self.asks.entry(key).or_default().authorization = true;
     }

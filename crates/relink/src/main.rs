@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    // One provider for every TLS connection of the process; a second installation is no matter.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::software(format!("no runtime: {error}")).report(),
