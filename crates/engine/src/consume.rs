@@ -21,6 +21,9 @@ pub const BATCH_MAX: usize = 256;
 /// decided; bounds what a crash repeats.
 const SETTLING_MAX: usize = 4;
 
+/// The first pause before a database that has failed is probed.
+const PROBE_MIN: Duration = Duration::from_millis(50);
+
 /// Longest pause between two probes of a database that is away: consuming again within 5 s of
 /// its return is promised.
 const PROBE_MAX: Duration = Duration::from_secs(2);
@@ -84,6 +87,7 @@ impl Consumer {
         let settling = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(SETTLING_MAX));
         let sending = Arc::new(Semaphore::new(SENDING_MAX));
+        let mut wait = PROBE_MIN;
         let result = loop {
             let batch = tokio::select! {
                 biased;
@@ -110,8 +114,9 @@ impl Consumer {
                             }
                         }
                     });
-                    if let Some(error) = away {
-                        self.wait_for_database(&error, &stop).await;
+                    match away {
+                        Some(error) => self.wait_for_database(&error, &mut wait, &stop).await,
+                        None => wait = PROBE_MIN,
                     }
                 }
                 Err(SubscribeError::Closed) => break Ok(()),
@@ -228,24 +233,29 @@ impl Consumer {
     }
 
     /// Stops consuming, so that messages do not spin between broker and worker, and probes until
-    /// the database is back.
-    async fn wait_for_database(&self, error: &StoreError, stop: &CancellationToken) {
+    /// the database is back. The pauses grow until a batch succeeds: a database that answers
+    /// probes and fails batches would use up the queue's delivery limit.
+    async fn wait_for_database(
+        &self,
+        error: &StoreError,
+        wait: &mut Duration,
+        stop: &CancellationToken,
+    ) {
         let queue = self.queue.name();
         tracing::error!(queue, %error, "consuming stops until the database is back");
         let paused = self.engine.metrics.paused.with_label_values(&[queue]);
         paused.set(1);
         self.subscriber.pause().await;
-        let mut wait = Duration::from_millis(50);
         while !stop.is_cancelled() {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(*wait) => {}
             }
+            *wait = (*wait * 2).min(PROBE_MAX);
             if self.engine.store.probe().await.is_ok() {
                 tracing::info!(queue, "the database is back");
                 break;
             }
-            wait = (wait * 2).min(PROBE_MAX);
         }
         paused.set(0);
     }

@@ -167,11 +167,14 @@ impl Metrics {
         for health in Health::ALL {
             self.authorizations.with_label_values(&[health.as_str()]);
         }
-        for reason in [Reason::Inactive, Reason::Upcoming, Reason::Numbers] {
+        for reason in REASONS {
             self.open_cases.with_label_values(&[reason.as_str()]);
         }
     }
 }
+
+/// Why a case can be open.
+pub(crate) const REASONS: [Reason; 3] = [Reason::Inactive, Reason::Upcoming, Reason::Numbers];
 
 /// From a commit on a quiet machine to one that hits a timeout.
 const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];

@@ -1,14 +1,17 @@
 //! What falls due: prompts, reminders, escalations, verifies to repeat, dates that have passed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relink_core::aggregate::Health;
 use relink_core::id::InputId;
 use relink_core::input::{Happened, Input};
 use relink_core::time::Second;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::metrics::REASONS;
 use crate::store::{DueHome, StoreError};
 
 /// Homes taken at a time.
@@ -66,48 +69,54 @@ impl Scheduler {
         }
     }
 
-    /// Decides about everything that is due now.
+    /// Decides about everything that is due now, each home once: one that stays due, because it
+    /// cannot be decided, waits for the next look and holds up nobody behind it.
     ///
     /// # Errors
     /// When the store is away; nothing is lost, what is due stays due.
     pub async fn fire(&self) -> Result<(), StoreError> {
+        let now = self.engine.clock.now();
+        let mut looked_at = HashSet::new();
+        let mut still_due = 0;
         loop {
-            let due = self.engine.store.due_homes(self.engine.clock.now(), DUE_MAX).await?;
-            let count = due.len();
-            if count == 0 {
-                return Ok(());
+            let limit = DUE_MAX + still_due;
+            let mut due = self.engine.store.due_homes(now, limit).await?;
+            let found = due.len();
+            due.retain(|one| looked_at.insert(one.home.clone()));
+            still_due = found - due.len();
+            if !due.is_empty() {
+                self.decide(due).await?;
             }
-            self.decide(due).await?;
-            if count < DUE_MAX {
+            if found < limit {
                 return Ok(());
             }
         }
     }
 
     async fn decide(&self, due: Vec<DueHome>) -> Result<(), StoreError> {
-        self.engine.metrics.timers.inc_by(due.len() as u64);
         let inputs: Arc<[Input]> = due.into_iter().map(input).collect();
-        let traces: Arc<[Option<Arc<str>>]> = inputs.iter().map(|_| None).collect();
-        match self.engine.decide("timers", Arc::clone(&inputs), traces).await {
-            Ok((_, outbox)) => {
-                self.engine.outbox.send(outbox).await;
-                Ok(())
-            }
-            // One home that cannot be decided must not hold up the others.
-            Err(StoreError::Undecided(_) | StoreError::Refused(_)) if inputs.len() > 1 => {
-                for input in inputs.iter() {
-                    let result =
-                        self.engine.decide("timers", [input.clone()].into(), [None].into());
-                    match result.await {
-                        Ok((_, outbox)) => self.engine.outbox.send(outbox).await,
-                        Err(error @ StoreError::Transient(_)) => return Err(error),
-                        Err(error) => tracing::error!(timer = %input.id, %error, "a timer fails"),
-                    }
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
+        match self.decide_together(Arc::clone(&inputs)).await {
+            Err(StoreError::Undecided(_) | StoreError::Refused(_)) => {}
+            result => return result,
         }
+        // One home that cannot be decided must not hold up the others.
+        for input in inputs.iter() {
+            match self.decide_together([input.clone()].into()).await {
+                Err(error @ (StoreError::Undecided(_) | StoreError::Refused(_))) => {
+                    tracing::error!(timer = %input.id, %error, "a timer fails");
+                }
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn decide_together(&self, inputs: Arc<[Input]>) -> Result<(), StoreError> {
+        let (count, traces) = (inputs.len(), inputs.iter().map(|_| None).collect());
+        let (_, outbox) = self.engine.decide("timers", inputs, traces).await?;
+        self.engine.metrics.timers.inc_by(count as u64);
+        self.engine.outbox.send(outbox).await;
+        Ok(())
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {
@@ -118,15 +127,14 @@ impl Scheduler {
     async fn census(&self) -> Result<(), StoreError> {
         let census = self.engine.store.census().await?;
         let metrics = &self.engine.metrics;
-        let labelled = [
-            (&metrics.authorizations, census.authorizations),
-            (&metrics.open_cases, census.open_cases),
-        ];
-        for (gauge, counts) in labelled {
-            gauge.reset();
-            for (label, count) in counts {
-                gauge.with_label_values(&[&label]).set(count);
-            }
+        // Every label is set, also to zero: an alert cannot tell a gauge that is missing.
+        for health in Health::ALL {
+            let count = count_of(&census.authorizations, health.as_str());
+            metrics.authorizations.with_label_values(&[health.as_str()]).set(count);
+        }
+        for reason in REASONS {
+            let count = count_of(&census.open_cases, reason.as_str());
+            metrics.open_cases.with_label_values(&[reason.as_str()]).set(count);
         }
         metrics.outbox_depth.set(census.outbox_depth);
         let oldest =
@@ -135,6 +143,10 @@ impl Scheduler {
         metrics.parked_messages.set(census.parked);
         Ok(())
     }
+}
+
+fn count_of(counts: &[(String, i64)], label: &str) -> i64 {
+    counts.iter().find(|(known, _)| known == label).map_or(0, |(_, count)| *count)
 }
 
 fn input(due: DueHome) -> Input {
