@@ -52,7 +52,9 @@ impl Budget {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.rate = (state.rate / 2.0).max(RATE_MIN);
         state.changed_at = Instant::now();
-        state.next_at = state.changed_at + Duration::from_secs_f64(1.0 / state.rate);
+        let pause = state.changed_at + Duration::from_secs_f64(1.0 / state.rate);
+        // Turns that were given out already are still taken: the next one comes after them.
+        state.next_at = state.next_at.max(pause);
     }
 
     /// The rate as it is now.
@@ -83,5 +85,24 @@ mod tests {
             budget.refused();
         }
         assert!(budget.rate() >= RATE_MIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_does_not_give_out_turns_that_others_wait_for() {
+        let budget = std::sync::Arc::new(Budget::new(10.0));
+        let start = Instant::now();
+        let waiting: Vec<_> = (0..16)
+            .map(|_| {
+                let budget = std::sync::Arc::clone(&budget);
+                tokio::spawn(async move { budget.take().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        budget.refused();
+        budget.take().await;
+        assert!(start.elapsed() >= Duration::from_millis(1500), "after the sixteen");
+        for one in waiting {
+            assert!(one.is_finished());
+        }
     }
 }

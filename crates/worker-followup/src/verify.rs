@@ -62,6 +62,7 @@ impl Followup {
     pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
         let mut in_hand = JoinSet::new();
         let result = loop {
+            while in_hand.try_join_next().is_some() {}
             while in_hand.len() >= IN_HAND {
                 in_hand.join_next().await;
             }
