@@ -12,14 +12,21 @@ use relink_core::id::{InputId, Scope};
 use relink_core::input::{Happened, Ignored, Input};
 use relink_core::observation::Stamp;
 use relink_core::time::Second;
+use relink_stripe::envelope::SECOND_MAX;
 use relink_stripe::mapping::{self, MappingError};
+
+/// The longest id of an observation: it travels as an AMQP short string.
+const OWN_ID_BYTES_MAX: usize = 255;
 
 /// Reads a message of the lifecycle queue.
 ///
 /// # Errors
 /// Why it has to be parked.
 pub fn decode(delivery: &Delivery) -> Result<Input, Parking> {
-    match ObservedKind::of(&delivery.routing_key) {
+    // The type first: a message that was set aside and put back comes with the queue's name as
+    // its routing key.
+    let kind = delivery.kind.as_deref().and_then(ObservedKind::of);
+    match kind.or_else(|| ObservedKind::of(&delivery.routing_key)) {
         Some(kind) => observed(kind, delivery),
         None => event(delivery),
     }
@@ -59,6 +66,13 @@ fn observed(kind: ObservedKind, delivery: &Delivery) -> Result<Input, Parking> {
         livemode: data.livemode,
         stripe_account: data.stripe_account.as_deref().map(Into::into),
     };
+    if !is_graphic(&event.id) {
+        return Err(Parking::new(ParkReason::NoId, "the observation's id is not acceptable"));
+    }
+    if !(0..=SECOND_MAX).contains(&data.read_at) || !is_graphic(&event.subject) {
+        let text = "the observation's time or subject is impossible";
+        return Err(Parking::new(ParkReason::Impossible, text));
+    }
     let stamp = Stamp::read(data.read_at);
     let at = Second(data.read_at);
     let happened = match (kind, data.object) {
@@ -82,6 +96,11 @@ fn observed(kind: ObservedKind, delivery: &Delivery) -> Result<Input, Parking> {
     };
     let id = InputId::new(event.id);
     Ok(Input { id, scope, kind: kind.key().into(), at, happened })
+}
+
+/// Whether an id that we made ourselves, of ids that were acceptable, came through whole.
+fn is_graphic(id: &str) -> bool {
+    !id.is_empty() && id.len() <= OWN_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What kind of mistake serde found, without the text around it: bodies stay out of errors.
