@@ -1,0 +1,19 @@
+//! The engine over a real store and the in-process bus, with faults in between.
+//!
+//! Start reading at [`stand`]: one process with a database in memory, whose store and way
+//! out can be made to fail. Time is the runtime's, paused, and two clocks that tests turn.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod bodies;
+mod consume;
+mod decode;
+mod faults;
+mod followup;
+mod ledger;
+mod outage;
+mod outbox;
+mod poison;
+mod scene;
+mod scheduler;
+mod stand;

@@ -1,0 +1,198 @@
+//! The followup worker with a stand-in for Stripe behind real HTTP on this host.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus::Registry;
+use relink_bus::envelope::encode_command;
+use relink_bus::in_process::{InProcessBus, InProcessSubscriber, Now};
+use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Delivery, Headers, Message};
+use relink_bus::port::{
+    ParkReason, Parked, ParkingLot, PublishError, Publisher as _, Settlement, Subscriber as _,
+};
+use relink_bus::topology::{Exchange, WorkQueue};
+use relink_core::command::{About, Because, Body, Command, VerifyAccounts};
+use relink_core::id::Scope;
+use relink_core::input::Happened;
+use relink_core::time::Time;
+use relink_engine::clock::SystemClock;
+use relink_sim::{Fault, FaultKind, Link, PREVIEW_VERSION, Sim, SimConfig};
+use relink_stripe::client::{Client, ClientConfig};
+use relink_worker_followup::budget::Budget;
+use relink_worker_followup::{Followup, Metrics};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The ladder's first rungs pass in milliseconds.
+const PACE: f64 = 0.001;
+pub(crate) const READS_PER_SECOND: f64 = 200.0;
+
+#[derive(Default)]
+pub(crate) struct Lot(pub(crate) Mutex<Vec<Parked>>);
+
+#[async_trait::async_trait]
+impl ParkingLot for Lot {
+    async fn park(&self, parked: Parked) -> Result<(), String> {
+        self.0.lock().unwrap().push(parked);
+        Ok(())
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) sim: Sim,
+    pub(crate) bus: InProcessBus,
+    pub(crate) lifecycle: Arc<InProcessSubscriber>,
+    pub(crate) observed: Arc<Mutex<Vec<Delivery>>>,
+    pub(crate) lot: Arc<Lot>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) metrics: Metrics,
+    pub(crate) stop: CancellationToken,
+    pub(crate) working: JoinHandle<()>,
+    pub(crate) authorization: String,
+    pub(crate) accounts: Vec<String>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) key: Option<&'static str>,
+    pub(crate) version: &'static str,
+}
+
+pub(crate) const USUAL: Setting = Setting { key: Some("sk_test_sim"), version: PREVIEW_VERSION };
+
+/// With somebody who accepts the observations.
+pub(crate) async fn scene(setting: Setting) -> Scene {
+    let scene = stage(setting).await;
+    scene.accept_observations();
+    scene
+}
+
+pub(crate) async fn stage(setting: Setting) -> Scene {
+    let sim = Sim::new(SimConfig::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = sim.clone();
+    tokio::spawn(async move { server.serve(listener, pending()).await });
+    let change = sim.link(Link::of("cus_1", "Harbor Federal Bank", 2)).unwrap();
+    let lot = Arc::new(Lot::default());
+    let as_port: Arc<dyn ParkingLot> = lot.clone();
+    let now: Now = Arc::new(|| 0);
+    let queues = [WorkQueue::Lifecycle, WorkQueue::Followup];
+    let (bus, mut subscribers) = InProcessBus::new(&queues, &as_port, PACE, &now);
+    let followup = subscribers.pop().unwrap();
+    let lifecycle = subscribers.pop().unwrap();
+    let client = setting.key.map(|key| {
+        let config = ClientConfig::new(base, key.into(), setting.version);
+        Client::new(ClientConfig { max_retries: 0, ..config }).unwrap()
+    });
+    let budget = Arc::new(Budget::new(READS_PER_SECOND));
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let worker = Followup {
+        subscriber: followup,
+        publisher: Arc::new(bus.clone()),
+        client,
+        budget: Arc::clone(&budget),
+        wall: Arc::new(SystemClock),
+        metrics: metrics.clone(),
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let working = tokio::spawn(async move { worker.run(told).await.unwrap() });
+    let observed = Arc::new(Mutex::new(Vec::new()));
+    let accounts = change.accounts;
+    let authorization = change.authorization.unwrap();
+    Scene {
+        sim,
+        bus,
+        lifecycle,
+        observed,
+        lot,
+        budget,
+        metrics,
+        stop,
+        working,
+        authorization,
+        accounts,
+    }
+}
+
+impl Scene {
+    fn accept_observations(&self) {
+        let (lifecycle, observed) = (Arc::clone(&self.lifecycle), Arc::clone(&self.observed));
+        tokio::spawn(async move {
+            while let Ok(batch) = lifecycle.next_batch(16, Duration::ZERO).await {
+                for delivery in batch {
+                    let receipt = delivery.receipt;
+                    observed.lock().unwrap().push(delivery);
+                    lifecycle.settle(vec![(receipt, Settlement::Accept)]).await;
+                }
+            }
+        });
+    }
+
+    pub(crate) fn verify(&self, accounts: &[&str], read_authorization: bool) -> Message {
+        let about = About {
+            stripe_account: None,
+            livemode: false,
+            authorization: Some(self.authorization.as_str().into()),
+            holder: None,
+            institution_name: None,
+        };
+        let command = Command {
+            id: "test:verify-1".into(),
+            subject: self.authorization.as_str().into(),
+            correlation: "evt_1".into(),
+            body: Body::VerifyAccounts(VerifyAccounts {
+                about,
+                accounts: accounts.iter().map(|id| (*id).into()).collect(),
+                because: Because::Doubt,
+                read_authorization,
+            }),
+        };
+        let body = encode_command(&command, &Scope::own(false), Time(0)).unwrap();
+        message("relink.verify_accounts.v1", body)
+    }
+
+    pub(crate) async fn run(&self, message: Message) -> Result<(), PublishError> {
+        tokio::time::timeout(Duration::from_secs(30), self.bus.publish(message)).await.unwrap()
+    }
+
+    pub(crate) fn inject(&self, kind: FaultKind, count: usize) {
+        self.sim.inject(Fault { kind, after: Duration::ZERO }, count);
+    }
+
+    pub(crate) fn counted(&self, result: &str) -> u64 {
+        self.metrics.commands.with_label_values(&[result]).get()
+    }
+
+    pub(crate) fn reads(&self, object: &str, result: &str) -> u64 {
+        self.metrics.reads.with_label_values(&[object, result]).get()
+    }
+
+    pub(crate) fn happened(&self) -> Vec<Happened> {
+        let observed = self.observed.lock().unwrap();
+        observed.iter().map(|one| relink_worker_lifecycle::decode(one).unwrap().happened).collect()
+    }
+
+    pub(crate) fn reasons(&self) -> Vec<ParkReason> {
+        self.lot.0.lock().unwrap().iter().map(|one| one.parking.reason).collect()
+    }
+}
+
+pub(crate) fn message(kind: &str, body: bytes::Bytes) -> Message {
+    Message {
+        exchange: Exchange::Commands,
+        routing_key: kind.into(),
+        also_to: None,
+        mandatory: true,
+        id: "test:verify-1".into(),
+        kind: kind.into(),
+        timestamp_unix_s: 0,
+        correlation: None,
+        content_type: CONTENT_TYPE_CLOUD_EVENT,
+        headers: Headers::default(),
+        body,
+    }
+}
