@@ -43,6 +43,7 @@ stamp! {
         what_was_only_locked_leaves_no_row
         an_account_moves_from_its_own_home_to_its_authorization
         an_account_moves_between_authorizations
+        an_account_brings_the_homes_it_has_left
         a_home_has_a_row_as_soon_as_it_has_an_account
         relatives_are_found_by_their_holder
         a_timer_looks_at_the_taker_and_may_write_it

@@ -99,6 +99,25 @@ pub(crate) async fn an_account_moves_between_authorizations(store: &dyn Store) {
     assert_eq!(found, [left, entered]);
 }
 
+pub(crate) async fn an_account_brings_the_homes_it_has_left(store: &dyn Store) {
+    let left = [home("fcauth_1"), home("fcauth_2")];
+    let mut moved = account(3);
+    for (index, key) in left.iter().chain([&home("fcauth_3")]).enumerate() {
+        let stamp = Stamp::event(i64::try_from(index).unwrap());
+        moved.authorizations.insert(key.home.authorization().unwrap().clone(), (stamp, stamp));
+    }
+    let all = [
+        aggregate(left[0].clone(), &[]),
+        // Of the second nothing is known: it must not be made up.
+        aggregate(home("fcauth_3"), &[("fca_1", moved)]),
+        aggregate(home("fcauth_4"), &[]),
+    ];
+    put(store, &all).await.unwrap();
+    let found = gather(store, &[observed(&home("fcauth_3"), "fca_1")]).await;
+    assert_eq!(found, all[..2]);
+    assert_eq!(store.find("fcauth_2").await.unwrap(), []);
+}
+
 async fn put_moved(
     store: &dyn Store,
     left: relink_core::aggregate::Aggregate,

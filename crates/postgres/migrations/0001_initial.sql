@@ -1,5 +1,6 @@
 -- What Relink keeps. Names and columns are what operators query; `state` is the whole truth and
--- the columns beside it are projections of it.
+-- the columns beside it are projections of it. It is always read and written as a whole: `json`
+-- keeps the text as it is, where `jsonb` would take it apart and put it together every time.
 --
 -- `…_ms` are Unix milliseconds of our clock, `…_s` Unix seconds of Stripe's. Ids are compared as
 -- bytes (COLLATE "C"): cheaper, and the same order on every server. Primary keys start with the
@@ -17,7 +18,8 @@ CREATE TABLE accounts (
     holder                  text COLLATE "C",
     last4                   text,
     version                 bigint NOT NULL DEFAULT 0,
-    state                   jsonb,
+    past_authorizations     text[],                    -- where it was before
+    state                   json,
     updated_ms              bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (id, scope)
 ) WITH (fillfactor = 80);                              -- room for updates within the page (HOT)
@@ -34,7 +36,7 @@ CREATE TABLE authorizations (
     next_due_ms             bigint,
     superseded_by           text COLLATE "C",
     case_open               boolean NOT NULL DEFAULT false,
-    state                   jsonb,                     -- null: only a lock
+    state                   json,                      -- null: only a lock
     updated_ms              bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (id, scope)
 ) WITH (fillfactor = 80);
@@ -102,7 +104,7 @@ CREATE TABLE cases (
     outcome   text,
     prompts   bigint NOT NULL,
     reminders bigint NOT NULL,
-    state     jsonb NOT NULL,
+    state     json NOT NULL,
     PRIMARY KEY (id, scope)
 ) WITH (fillfactor = 80);
 CREATE INDEX cases_home ON cases (home, scope, opened_ms);

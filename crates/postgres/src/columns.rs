@@ -63,11 +63,12 @@ pub(crate) struct Accounts<'a> {
     pub(crate) holders: Vec<Option<&'a str>>,
     pub(crate) last4: Vec<Option<&'a str>>,
     pub(crate) versions: Vec<i64>,
+    pub(crate) past: Vec<Option<String>>,
     pub(crate) states: Vec<String>,
 }
 
 impl<'a> Accounts<'a> {
-    pub(crate) fn params(&self) -> [Param<'_>; 12] {
+    pub(crate) fn params(&self) -> [Param<'_>; 13] {
         [
             &self.keys.scopes,
             &self.keys.ids,
@@ -80,6 +81,7 @@ impl<'a> Accounts<'a> {
             &self.holders,
             &self.last4,
             &self.versions,
+            &self.past,
             &self.states,
         ]
     }
@@ -105,6 +107,8 @@ impl<'a> Accounts<'a> {
         self.holders.push(value(&account.holder).map(|holder| &*holder.id));
         self.last4.push(value(&account.last4).map(|last4| &**last4));
         self.versions.push(signed(account.version));
+        let past: Vec<&str> = account.past_authorizations().map(|id| id.as_str()).collect();
+        self.past.push((!past.is_empty()).then(|| past.join("\u{1f}")));
         self.states.push(json(account)?);
         Ok(())
     }

@@ -75,7 +75,7 @@ async fn lock_accounts(
         };
         let scope = row.try_get(0)?;
         settled.insert(account_key(scope, row.try_get(1)?)?, home_key(scope, home, provisional)?);
-        for named in row.try_get::<_, Vec<&str>>(4)? {
+        for named in row.try_get::<_, Option<Vec<&str>>>(4)?.unwrap_or_default() {
             past.insert(home_key(scope, named, false)?);
         }
     }

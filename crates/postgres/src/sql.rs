@@ -48,8 +48,7 @@ pub(crate) const STUB_ACCOUNTS: Sql = Sql {
 
 /// Locks the named accounts, in one order everywhere (the sort is below the locking).
 pub(crate) const LOCK_ACCOUNTS: Sql = Sql {
-    text: "SELECT a.scope, a.id, a.home, a.provisional, \
-             ARRAY(SELECT jsonb_object_keys(a.state -> 'authorizations')) \
+    text: "SELECT a.scope, a.id, a.home, a.provisional, a.past_authorizations \
            FROM unnest($1, $2) AS w (scope, id) JOIN accounts a USING (scope, id) \
            ORDER BY a.scope, a.id FOR UPDATE OF a",
     types: &[TEXTS, TEXTS],
@@ -125,23 +124,29 @@ pub(crate) const DELETE_HOMES: Sql = Sql {
     types: &[TEXTS, TEXTS],
 };
 
-/// Writes accounts.
+/// Writes accounts; an element of `past` is a list joined by U+001F, because an array of arrays
+/// would be flattened.
 pub(crate) const WRITE_ACCOUNTS: Sql = Sql {
     text: "INSERT INTO accounts (scope, id, home, provisional, status, cause, action, \
-             expected_deactivation_s, holder, last4, version, state, updated_ms) \
+             expected_deactivation_s, holder, last4, version, past_authorizations, state, \
+             updated_ms) \
            SELECT w.scope, w.id, w.home, w.provisional, w.status, w.cause, w.action, \
-             w.expected, w.holder, w.last4, w.version, w.state::jsonb, \
+             w.expected, w.holder, w.last4, w.version, string_to_array(w.past, U&'\\001F'), \
+             w.state::json, \
              (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
-           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS w (scope, id, home, \
-             provisional, status, cause, action, expected, holder, last4, version, state) \
+           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w (scope, id, \
+             home, provisional, status, cause, action, expected, holder, last4, version, past, \
+             state) \
            ON CONFLICT (id, scope) DO UPDATE SET home = excluded.home, \
              provisional = excluded.provisional, status = excluded.status, \
              cause = excluded.cause, action = excluded.action, \
              expected_deactivation_s = excluded.expected_deactivation_s, \
              holder = excluded.holder, last4 = excluded.last4, version = excluded.version, \
-             state = excluded.state, updated_ms = excluded.updated_ms",
+             past_authorizations = excluded.past_authorizations, state = excluded.state, \
+             updated_ms = excluded.updated_ms",
     types: &[
         TEXTS, TEXTS, TEXTS, FLAGS, TEXTS, TEXTS, TEXTS, NUMBERS, TEXTS, TEXTS, NUMBERS, TEXTS,
+        TEXTS,
     ],
 };
 
@@ -151,7 +156,7 @@ pub(crate) const WRITE_HOMES: Sql = Sql {
              institution_name, expected_deactivation_s, next_due_ms, superseded_by, case_open, \
              state, updated_ms) \
            SELECT w.scope, w.id, w.provisional, w.health, w.holder, w.institution, w.expected, \
-             w.due, w.superseded_by, w.case_open, w.state::jsonb, \
+             w.due, w.superseded_by, w.case_open, w.state::json, \
              (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
            FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS w (scope, id, \
              provisional, health, holder, institution, expected, due, superseded_by, case_open, \
@@ -175,8 +180,7 @@ pub(crate) const WRITE_INBOX: Sql = Sql {
     types: &[DATES, TEXTS, TEXTS, TEXTS, NUMBERS, TEXTS],
 };
 
-/// Writes history, in the order given; an element of `commands` is a list joined by U+001F,
-/// because an array of arrays would be flattened.
+/// Writes history, in the order given; `commands` are joined like `past` in [`WRITE_ACCOUNTS`].
 pub(crate) const WRITE_HISTORY: Sql = Sql {
     text: "INSERT INTO history (day, scope, home, account, input, kind, at_s, decided_ms, \
              verdict, note, commands) \
@@ -200,7 +204,7 @@ pub(crate) const WRITE_CASES: Sql = Sql {
     text: "INSERT INTO cases (scope, home, id, reason, opened_ms, closed_ms, outcome, prompts, \
              reminders, state) \
            SELECT w.scope, w.home, w.id, w.reason, w.opened, w.closed, w.outcome, w.prompts, \
-             w.reminders, w.state::jsonb \
+             w.reminders, w.state::json \
            FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS w (scope, home, id, reason, \
              opened, closed, outcome, prompts, reminders, state) \
            ON CONFLICT (id, scope) DO UPDATE SET home = excluded.home, \
