@@ -146,8 +146,9 @@ impl ObservedKind {
     }
 }
 
-/// An observation ready to publish. Its id is made of what was read and when, so that reading
-/// twice within a second counts once.
+/// An observation ready to publish. Its id is made of what was read, when, and which request led
+/// to it: a command carried out twice within a second counts once, but a second command within
+/// that second is answered as well, or its verify would stay open.
 ///
 /// # Errors
 /// When the object is not JSON.
@@ -159,7 +160,12 @@ pub fn observation(
     correlation: Option<Arc<str>>,
     now: Time,
 ) -> serde_json::Result<Message> {
-    let id = format!("obs:{scope}:{subject}:{}", observed.read_at);
+    let mut id = format!("obs:{scope}:{subject}:{}", observed.read_at);
+    // `verify-3` of `live:fcauth_…:verify-3`: whole ids of commands would make this one too long.
+    if let Some(request) = correlation.as_deref().and_then(|command| command.rsplit(':').next()) {
+        id.push(':');
+        id.push_str(request);
+    }
     let body = encode(kind.key(), &id, scope, subject, now, observed)?;
     Ok(Message {
         exchange: Exchange::Events,

@@ -1,0 +1,112 @@
+//! What is wrong with settings and surroundings is told at once, by name, and without secrets.
+
+use relink_tests::foreign::Foreign;
+use relink_tests::process::{Settings, free_address, run};
+use relink_tests::stage::Stage;
+use serde_json::json;
+
+const PASSWORD: &str = "correct-horse-battery";
+
+/// Runs a role that must give up; hands over its code and what it said.
+async fn gives_up(arguments: &[&str], settings: &Settings) -> (i32, String) {
+    let output = run(arguments, settings).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let code = output.status.code().unwrap_or_else(|| panic!("{arguments:?} was killed: {said}"));
+    assert_ne!(code, 0, "{arguments:?}: {said}");
+    (code, said)
+}
+
+pub(crate) async fn configuration_problems_are_told_together(_stage: &Stage) {
+    let wrong = |names: &[&'static str]| -> Settings {
+        names.iter().map(|name| (*name, "7 o'clock".to_owned())).collect()
+    };
+    let worker = [
+        "RELINK_DATABASE_URL",
+        "RELINK_DATABASE_POOL_SIZE",
+        "RELINK_DATABASE_PREPARE",
+        "RELINK_STRIPE_READS_PER_SECOND",
+        "RELINK_SETTLE_SECONDS",
+        "RELINK_DOUBT_SECONDS",
+        "RELINK_REMINDERS_BEFORE",
+        "RELINK_REMINDERS_AFTER",
+        "RELINK_ESCALATE_AFTER",
+        "RELINK_WATCH_NUMBERS",
+        "RELINK_PREFETCH",
+        "RELINK_ADMIN_LISTEN",
+        "RELINK_DRAIN_SECONDS",
+        "RELINK_LOG_FORMAT",
+    ];
+    let (code, said) = gives_up(&["worker", "nightshift"], &wrong(&worker)).await;
+    assert_eq!(code, 64, "{said}");
+    for name in worker.iter().chain(&["RELINK_AMQP_URL", "nightshift"]) {
+        assert!(said.contains(name), "{name} is not named:\n{said}");
+    }
+
+    let ingress = ["RELINK_WEBHOOK_TOLERANCE_SECONDS", "RELINK_WEBHOOK_MODE"];
+    let mut settings = wrong(&ingress);
+    let listen = free_address();
+    settings.push(("RELINK_INGRESS_LISTEN", listen.to_string()));
+    let (code, said) = gives_up(&["ingress"], &settings).await;
+    assert_eq!(code, 64, "{said}");
+    for name in ingress.iter().chain(&["RELINK_AMQP_URL", "RELINK_WEBHOOK_SECRETS"]) {
+        assert!(said.contains(name), "{name} is not named:\n{said}");
+    }
+    assert!(!said.contains(&listen.to_string()), "nothing was bound:\n{said}");
+
+    let (code, said) =
+        gives_up(&["standalone"], &wrong(&["RELINK_RETENTION_DAYS", "RELINK_COMMANDS_URL"])).await;
+    assert_eq!(code, 64, "{said}");
+    for name in ["RELINK_RETENTION_DAYS", "RELINK_COMMANDS_URL", "RELINK_DATABASE_URL"] {
+        assert!(said.contains(name), "{name} is not named:\n{said}");
+    }
+}
+
+pub(crate) async fn a_queue_with_other_arguments_stops_the_role(stage: &Stage) {
+    let place = stage.place("other-arguments").await;
+    let mut foreign = Foreign::connect(&place);
+    let arguments = json!({
+        "x-queue-type": "quorum", "x-delivery-limit": 7, "x-overflow": "reject-publish",
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "relink.lifecycle.parked",
+        "x-dead-letter-strategy": "at-least-once",
+    });
+    foreign.declare("relink.lifecycle", &arguments).await;
+    let settings = place.settings(&[("RELINK_ADMIN_LISTEN", "off".to_owned())]);
+    for arguments in [&["worker"][..], &["scheduler"], &["ingress"], &["migrate"]] {
+        let mut settings = settings.clone();
+        settings.push(("RELINK_INGRESS_LISTEN", free_address().to_string()));
+        let (_, said) = gives_up(arguments, &settings).await;
+        for part in ["relink.lifecycle", "x-delivery-limit"] {
+            assert!(said.contains(part), "{arguments:?} does not name {part}:\n{said}");
+        }
+    }
+}
+
+pub(crate) async fn a_wrong_password_is_named_and_never_shown(stage: &Stage) {
+    let place = stage.place("wrong-password").await;
+    let with_password = |url: &str, user: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, host) = rest.split_once('@').unwrap();
+        format!("{scheme}://{user}:{PASSWORD}@{host}")
+    };
+    let mut broker = place.settings(&[("RELINK_ADMIN_LISTEN", "off".to_owned())]);
+    let mut database = broker.clone();
+    broker.push(("RELINK_AMQP_URL", with_password(&place.amqp_url, "guest")));
+    // A server that trusts everyone still knows who does not exist.
+    database.push(("RELINK_DATABASE_URL", with_password(&place.database_url, "nobody_at_all")));
+    for (name, settings) in [("RELINK_AMQP_URL", broker), ("RELINK_DATABASE_URL", database)] {
+        for role in ["worker", "scheduler", "migrate"] {
+            let (_, said) = gives_up(&[role], &settings).await;
+            assert!(said.contains(name), "{role} does not name {name}:\n{said}");
+            assert!(!said.contains(PASSWORD), "{role} shows the password:\n{said}");
+        }
+    }
+}
+
+pub(crate) async fn a_missing_schema_says_migrate(stage: &Stage) {
+    let place = stage.place("no-schema").await;
+    let settings = place.settings(&[("RELINK_ADMIN_LISTEN", "off".to_owned())]);
+    for arguments in [&["worker"][..], &["scheduler"], &["explain", "fca_1"]] {
+        let (_, said) = gives_up(arguments, &settings).await;
+        assert!(said.contains("relink migrate"), "{arguments:?}:\n{said}");
+    }
+}

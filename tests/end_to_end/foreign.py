@@ -1,0 +1,88 @@
+"""A foreign AMQP client at the end of a pipe: one JSON request a line, one JSON answer a line.
+
+    foreign.py URL
+
+Requests: {"op": "counts", "queues": [...]}, {"op": "declare", "queue", "arguments"},
+{"op": "publish", "exchange", "routing_key", "body" (base64), "properties"}, {"op": "take",
+"queue"}, {"op": "publish_file", "path"}: a file with "routing_key", "message_id", "body" a line,
+in its order and without waiting for confirms.
+"""
+
+import base64
+import json
+import sys
+
+import pika
+from consumer import as_json, connect
+
+
+def counts(channel, request):
+    """Messages that are ready; what a consumer holds unsettled is not among them."""
+    found = {}
+    for name in request["queues"]:
+        found[name] = channel.queue_declare(name, passive=True).method.message_count
+    return found
+
+
+def declare(channel, request):
+    arguments = request["arguments"]
+    channel.queue_declare(request["queue"], durable=True, arguments=arguments)
+
+
+def publish(channel, request):
+    properties = pika.BasicProperties(**request["properties"]) if request["properties"] else None
+    body = base64.b64decode(request["body"])
+    channel.basic_publish(
+        request["exchange"], request["routing_key"], body, properties, mandatory=True
+    )
+
+
+def publish_file(channel, request):
+    pipeline = channel.connection.channel()
+    with open(request["path"], encoding="ascii") as lines:
+        for number, line in enumerate(lines, 1):
+            message = json.loads(line)
+            properties = pika.BasicProperties(
+                message_id=message["message_id"], delivery_mode=2
+            )
+            body = base64.b64decode(message["body"])
+            pipeline.basic_publish("relink.events", message["routing_key"], body, properties)
+    pipeline.close()
+    return number
+
+
+def take(channel, request):
+    taken = []
+    while True:
+        method, properties, body = channel.basic_get(request["queue"], auto_ack=True)
+        if method is None:
+            return taken
+        taken.append(json.loads(as_json(method, properties, body)))
+
+
+OPERATIONS = {
+    "counts": counts,
+    "declare": declare,
+    "publish": publish,
+    "publish_file": publish_file,
+    "take": take,
+}
+
+
+def main():
+    connection = connect(sys.argv[1])
+    channel = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if channel is None or channel.is_closed:
+            channel = connection.channel()
+            channel.confirm_delivery()
+        try:
+            answer = {"ok": OPERATIONS[request["op"]](channel, request)}
+        except pika.exceptions.AMQPError as error:
+            answer = {"error": repr(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+//! The real binary as processes against a real broker and database.
+//!
+//! Every test needs the servers that `tests/run` or `tests/servers/with` starts, except
+//! `standalone_alone`; without them it says so and passes.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::print_stderr, reason = "seed and figures, shown when a test fails or on demand")]
+
+mod bad_input;
+mod bodies;
+mod configuration;
+mod drain;
+mod killed;
+mod main_job;
+mod standalone;
+mod system;
+
+use relink_tests::stage::{on_stage, without_servers};
+
+#[test]
+fn the_main_job() {
+    on_stage(main_job::the_main_job);
+}
+
+#[test]
+fn a_worker_killed_in_the_middle_changes_nothing() {
+    on_stage(killed::a_worker_killed_in_the_middle_changes_nothing);
+}
+
+#[test]
+fn every_example_body_goes_through() {
+    on_stage(bodies::every_example_body_goes_through);
+}
+
+#[test]
+fn bad_input_is_parked_and_its_mates_are_applied() {
+    on_stage(bad_input::bad_input_is_parked_and_its_mates_are_applied);
+}
+
+#[test]
+fn configuration_problems_are_told_together() {
+    without_servers(configuration::configuration_problems_are_told_together);
+}
+
+#[test]
+fn a_queue_with_other_arguments_stops_the_role() {
+    on_stage(configuration::a_queue_with_other_arguments_stops_the_role);
+}
+
+#[test]
+fn a_wrong_password_is_named_and_never_shown() {
+    on_stage(configuration::a_wrong_password_is_named_and_never_shown);
+}
+
+#[test]
+fn a_missing_schema_says_migrate() {
+    on_stage(configuration::a_missing_schema_says_migrate);
+}
+
+#[test]
+fn sigterm_drains() {
+    on_stage(drain::sigterm_drains);
+}
+
+#[test]
+fn standalone_alone() {
+    without_servers(standalone::standalone_alone);
+}

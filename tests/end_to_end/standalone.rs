@@ -1,0 +1,155 @@
+//! One process, an embedded database, no broker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use relink_sim::{Link, Relink, Sim, SimConfig};
+use relink_tests::process::{Settings, free_address, run};
+use relink_tests::role::{Role, WEBHOOK_SECRET, start};
+use relink_tests::stage::Stage;
+use relink_tests::wait::{DEADLINE, until};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::system::check_schemas;
+
+const KEY: &[u8] = b"twenty-four bytes of key";
+
+/// What was posted, by `webhook-id`.
+type Posted = Arc<Mutex<BTreeMap<String, Value>>>;
+
+pub(crate) async fn standalone_alone(stage: &Stage) {
+    let (posted, commands_url) = receiver().await;
+    let listen = free_address();
+    let sim = Sim::new(SimConfig {
+        webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+        webhook_secret: WEBHOOK_SECRET.to_owned(),
+        ..SimConfig::default()
+    });
+    let api = crate::system::Api::serve(&sim).await;
+    let mut settings = api.settings();
+    let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
+    settings.extend([
+        ("RELINK_STRIPE_API_KEY", "sk_test_sim".to_owned()),
+        ("RELINK_SETTLE_SECONDS", "0".to_owned()),
+        ("RELINK_DATABASE_URL", database.clone()),
+        ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        ("RELINK_INGRESS_LISTEN", listen.to_string()),
+        ("RELINK_COMMANDS_URL", commands_url),
+        ("RELINK_COMMANDS_SECRET", format!("whsec_{}", STANDARD.encode(KEY))),
+    ]);
+    let role = begin(stage.folder(), &settings).await;
+    role.has_its_pages("standalone").await;
+
+    let linked = sim.link(Link::of("cus_1", "Harbor Federal Bank", 3)).unwrap();
+    let authorization = linked.authorization.unwrap();
+    sim.expire(&authorization).unwrap();
+    assert!(sim.flush(DEADLINE).await, "every webhook is answered");
+    wait_for(&posted, &[("pause_data", 3), ("prompt_relink", 1)]).await;
+
+    let story = explain(&database, &[&authorization]).await;
+    for part in ["relink_required", "Harbor Federal Bank", ":prompt-1", "open"] {
+        assert!(story.contains(part), "the story lacks {part}:\n{story}");
+    }
+    let story: Value = serde_json::from_str(&explain(&database, &[&authorization, "--json"]).await)
+        .expect("--json prints JSON");
+    assert_eq!(story["found"][0]["health"], "relink_required", "{story}");
+
+    role.process.kill().await;
+    sim.relink(Relink {
+        authorization: Some(authorization.clone()),
+        send_session: true,
+        ..Relink::default()
+    })
+    .unwrap();
+    let role = begin(stage.folder(), &settings).await;
+    assert!(sim.flush(DEADLINE).await, "what was sent meanwhile is sent again");
+    wait_for(&posted, &[("resume_data", 3), ("refresh_data", 3), ("withdraw_relink", 1)]).await;
+    wait_for(&posted, &[("pause_data", 3), ("prompt_relink", 1)]).await;
+    let story: Value =
+        serde_json::from_str(&explain(&database, &[&authorization, "--json"]).await).unwrap();
+    assert_eq!(story["found"][0]["health"], "active", "{story}");
+    assert_eq!(story["found"][0]["cases"][0]["outcome"], "relinked", "{story}");
+
+    let account = linked.accounts[0].as_str();
+    let story = explain(&database, &[account]).await;
+    assert!(story.contains("inactive → active"), "{story}");
+    let lines = role.process.out();
+    role.process.stop().await;
+    let printed: BTreeMap<String, Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a JSON document a line"))
+        .map(|command| (command["id"].as_str().unwrap().to_owned(), command))
+        .collect();
+    let posted = posted.lock().unwrap().clone();
+    assert_eq!(printed, posted, "what is printed is what is posted");
+    check_schemas(printed.values()).await;
+}
+
+async fn begin(folder: &Path, settings: &Settings) -> Role {
+    start(folder, "standalone", &["standalone"], settings.clone()).await
+}
+
+async fn explain(database: &str, arguments: &[&str]) -> String {
+    let settings = vec![("RELINK_DATABASE_URL", database.to_owned())];
+    let output = run(&[&["explain"], arguments].concat(), &settings).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn wait_for(posted: &Posted, wanted: &[(&str, usize)]) {
+    until(async || {
+        let posted = posted.lock().unwrap();
+        for (name, count) in wanted {
+            let kind = format!("relink.{name}.v1");
+            let found = posted.values().filter(|command| command["type"] == *kind).count();
+            if found != *count {
+                return Err(format!("{found} of {count} {name}"));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// Takes commands as Standard Webhooks 1.0.0 prescribes: whoever is not signed is refused.
+async fn receiver() -> (Posted, String) {
+    let posted = Posted::default();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/commands", listener.local_addr().unwrap());
+    let shared = Arc::clone(&posted);
+    let take = move |headers: HeaderMap, body: Bytes| async move {
+        if !is_signed(&headers, &body) {
+            return StatusCode::UNAUTHORIZED;
+        }
+        let command: Value = serde_json::from_slice(&body).unwrap();
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        assert_eq!(command["id"], *id);
+        shared.lock().unwrap().insert(id, command);
+        StatusCode::NO_CONTENT
+    };
+    let router = Router::new().route("/commands", post(take));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (posted, url)
+}
+
+fn is_signed(headers: &HeaderMap, body: &[u8]) -> bool {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(id), Some(timestamp), Some(signature)) =
+        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+    else {
+        return false;
+    };
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(KEY).unwrap();
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(body);
+    signature == format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}

@@ -1,0 +1,82 @@
+//! A database and a virtual host that one run has to itself.
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+use tokio_postgres::{Client, NoTls};
+
+use crate::stage::Servers;
+
+/// Where one set of roles runs.
+pub struct Place {
+    /// What it is called in logs.
+    pub name: &'static str,
+    /// Its virtual host.
+    pub amqp_url: String,
+    /// Its database.
+    pub database_url: String,
+    /// Where logs go.
+    pub folder: PathBuf,
+}
+
+impl Place {
+    pub(crate) async fn create(
+        servers: Servers,
+        own: String,
+        name: &'static str,
+        folder: &Path,
+    ) -> Self {
+        execute(&servers.database_url, &format!("CREATE DATABASE {own}")).await;
+        control(&servers, &["add_vhost", &own]).await;
+        let user = user_of(&servers.amqp_url);
+        control(&servers, &["set_permissions", "-p", &own, &user, ".*", ".*", ".*"]).await;
+        Self {
+            name,
+            amqp_url: with_path(&servers.amqp_url, &own),
+            database_url: with_path(&servers.database_url, &own),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// A connection to its database.
+    pub async fn database(&self) -> Client {
+        connect(&self.database_url).await
+    }
+}
+
+/// Removes what [`Place::create`] made, as far as it was made.
+pub(crate) async fn clear(servers: &Servers, own: &str) {
+    execute(&servers.database_url, &format!("DROP DATABASE IF EXISTS {own} WITH (FORCE)")).await;
+    let _ = Command::new(&servers.rabbitmqctl).args(["-q", "delete_vhost", own]).output().await;
+}
+
+async fn control(servers: &Servers, arguments: &[&str]) {
+    let output =
+        Command::new(&servers.rabbitmqctl).arg("-q").args(arguments).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "rabbitmqctl {arguments:?}: {said}");
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn execute(url: &str, sql: &str) {
+    connect(url).await.batch_execute(sql).await.unwrap();
+}
+
+/// The URL with another path behind the host; its query stays.
+fn with_path(url: &str, path: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, rest)| (base, Some(rest)));
+    let host = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{host}/{path}{query}")
+}
+
+fn user_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let credentials = rest.split_once('@').map_or("guest", |(credentials, _)| credentials);
+    credentials.split(':').next().unwrap_or("guest").to_owned()
+}
