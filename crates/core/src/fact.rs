@@ -168,9 +168,13 @@ impl Deciding<'_> {
         let settled = account.status() == Some(Status::Disconnected);
         if is_event && !settled && (merged.tied || (near && merged.fresh_status)) {
             self.ask_account(aggregate, id, Because::Doubt, second);
-        } else if !is_event && near && !settled && before.status != account.status() {
-            // Stripe's answer may have been older than its own event: look again once the window
-            // has passed, and no sooner, or the same doubt would go round in circles.
+        } else if !is_event
+            && !settled
+            && (merged.tied || near && before.status != account.status())
+        {
+            // Stripe's answer may have been older than its own event, or two answers of one second
+            // differ: look again once the window has passed, and no sooner, or the same doubt
+            // would go round in circles.
             let at = self.now.after(Span::seconds(self.policy.doubt_window_s));
             aggregate.state.rechecks.insert(id.clone(), at);
         }

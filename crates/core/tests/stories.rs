@@ -146,6 +146,19 @@ fn the_second_of_two_events_of_one_second_is_not_dropped_but_verified() {
 }
 
 #[test]
+fn two_reads_of_one_second_that_differ_are_read_once_more() {
+    let mut desk = Desk::new(5);
+    desk.see(expired("fca_a").event(0));
+    desk.see(expired("fca_a").read(1000));
+    desk.see(expired("fca_a").active().read(1000));
+    assert_eq!(desk.count("verify_accounts"), 0);
+    desk.pass(Span::seconds(5));
+    assert_eq!(desk.count("verify_accounts"), 1);
+    desk.see(expired("fca_a").active().read(1006));
+    assert_eq!(desk.account("fca_a").status(), Some(Status::Active));
+}
+
+#[test]
 fn a_late_event_changes_nothing_but_history() {
     let mut desk = Desk::new(0);
     desk.see(Truth::new("fca_a", X).event(1000));
