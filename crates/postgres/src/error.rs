@@ -113,7 +113,6 @@ pub(crate) fn classify_pool(error: PoolError) -> StoreError {
 /// A row that this version cannot read: written by another version, or by hand.
 pub(crate) fn unreadable(what: &str) -> StoreError {
     StoreError::Misconfigured(format!(
-        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink; \
-         `relink explain` with the version that wrote it shows more"
+        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink"
     ))
 }
