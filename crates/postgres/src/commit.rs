@@ -6,9 +6,10 @@ use relink_core::id::{AccountKey, Home, HomeKey};
 use relink_core::world::World;
 use relink_engine::store::{StoreError, Writes};
 
-use crate::columns::{Accounts, Cases, History, Homes, Inbox, Keys, Outbox};
+use crate::columns::{Accounts, Homes, Keys};
 use crate::error::Fault;
 use crate::gather::Held;
+use crate::record_columns::{Cases, History, Inbox, Outbox};
 use crate::session::{self, Session};
 use crate::sql;
 

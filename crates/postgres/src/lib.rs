@@ -29,6 +29,7 @@ mod maintain;
 mod migrate;
 mod operator;
 mod outbox;
+mod record_columns;
 mod row;
 mod session;
 mod sql;
