@@ -213,7 +213,7 @@ prop_compose! {
         State {
             status, forecast, holder, institution_name, takeovers, reconcile, case,
             cases: counts.0, verifies, authorization_verify, verifies_sent: counts.1,
-            rechecks: dates.0, checked_dates: dates.1, summary,
+            rechecks: dates.0, checked_dates: dates.1, summary, ..State::default()
         }
     }
 }
