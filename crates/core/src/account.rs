@@ -177,6 +177,22 @@ impl Account {
         }
     }
 
+    /// When it was last seen active after an outage; whichever of the two arrived first.
+    pub fn came_back_at(&self) -> Option<Second> {
+        let Stamp(second, _) = self.active?;
+        let came_back = self.inactive.is_some() && self.status() == Some(Status::Active);
+        came_back.then_some(second)
+    }
+
+    /// When it last was something that makes an older forecast of its authorization doubtful:
+    /// broken, disconnected, or active with nothing expected.
+    pub fn expects_nothing_since(&self) -> Option<Second> {
+        let unexpecting = self.active_details.as_ref().filter(|register| register.1.is_none());
+        let unexpecting = unexpecting.map(|Register(stamp, _)| *stamp);
+        let stamps = [self.inactive, self.disconnected, unexpecting];
+        stamps.into_iter().flatten().max().map(|Stamp(second, _)| second)
+    }
+
     /// The second of the latest read that told its status.
     pub fn read_at(&self) -> Option<Second> {
         [self.active, self.inactive, self.disconnected]

@@ -186,6 +186,9 @@ pub struct State {
     pub case: Option<Case>,
     /// How many cases were opened here.
     pub cases: u32,
+    /// The latest second at which a relink succeeded: what was said before may be out of date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relinked_at: Option<Second>,
     /// Unanswered reads of accounts.
     pub verifies: BTreeMap<AccountId, Verify>,
     /// The unanswered read of the authorization.

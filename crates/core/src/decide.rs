@@ -175,6 +175,8 @@ impl<'a> Deciding<'a> {
             let (changed, stale) = aggregate.merge(seen);
             if seen.stamp.1 == Source::Read {
                 this.answer_authorization(aggregate, seen.stamp.0);
+            } else {
+                this.doubt_own_forecast(aggregate);
             }
             if changed {
                 let text = match aggregate.forecast() {

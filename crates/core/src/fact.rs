@@ -9,12 +9,14 @@ use crate::decide::Deciding;
 use crate::id::{AccountId, AccountKey, Home, HomeKey};
 use crate::input::{Deferred, Verdict};
 use crate::observation::{AccountObservation, Action, Source, Status};
-use crate::time::{Span, Time};
+use crate::time::{Second, Span, Time};
 
 /// What an account was before it was observed.
-struct Before {
-    status: Option<Status>,
-    expiring: bool,
+pub(crate) struct Before {
+    pub(crate) status: Option<Status>,
+    pub(crate) expiring: bool,
+    pub(crate) came_back: bool,
+    pub(crate) expects_nothing: Option<Second>,
 }
 
 /// What moves along with an account.
@@ -35,7 +37,12 @@ impl Deciding<'_> {
         let old = self.world.home_of(&key).cloned();
         let mut account =
             old.as_ref().map(|home| self.take_account(home, seen)).unwrap_or_default();
-        let before = Before { status: account.status(), expiring: account.is_expiring() };
+        let before = Before {
+            status: account.status(),
+            expiring: account.is_expiring(),
+            came_back: account.came_back_at().is_some(),
+            expects_nothing: account.expects_nothing_since(),
+        };
         let merged = account.merge(seen);
         let home = HomeKey { scope: self.scope.clone(), home: account.home(&seen.account) };
         self.world.changed_accounts.insert(key.clone());
@@ -139,10 +146,13 @@ impl Deciding<'_> {
         self.note_account(aggregate, seen, &account, before, merged);
         let verdict = self.doubts(aggregate, seen, &account, before, merged);
         if before.status == Some(Status::Inactive) && account.status() == Some(Status::Active) {
-            self.suspect_siblings(aggregate, seen);
+            self.suspect_siblings(aggregate, &seen.account, seen.stamp.0);
         }
         if before.expiring && !account.is_expiring() && aggregate.is_expiring() {
             self.ask_authorization(aggregate, Because::Forecast, seen.stamp.0);
+        }
+        if seen.stamp.1 == Source::Event {
+            self.doubt_in_hindsight(aggregate, &seen.account, &account, before, merged);
         }
         aggregate.accounts.insert(seen.account.clone(), account);
         verdict
@@ -202,19 +212,24 @@ impl Deciding<'_> {
     }
 
     /// One account is back: its siblings might be, too, and dates may have moved. Never assumed.
-    fn suspect_siblings(&mut self, aggregate: &mut Aggregate, seen: &AccountObservation) {
+    pub(crate) fn suspect_siblings(
+        &mut self,
+        aggregate: &mut Aggregate,
+        back: &AccountId,
+        second: Second,
+    ) {
         let of = |wanted: fn(&Account) -> bool, aggregate: &Aggregate| -> Vec<AccountId> {
-            let others = aggregate.accounts.iter().filter(|(id, _)| **id != seen.account);
+            let others = aggregate.accounts.iter().filter(|(id, _)| *id != back);
             others.filter(|(_, one)| wanted(one)).map(|(id, _)| id.clone()).collect()
         };
         for sibling in of(Account::needs_relink, aggregate) {
-            self.ask_account(aggregate, &sibling, Because::Siblings, seen.stamp.0);
+            self.ask_account(aggregate, &sibling, Because::Siblings, second);
         }
         for sibling in of(Account::is_expiring, aggregate) {
-            self.ask_account(aggregate, &sibling, Because::Forecast, seen.stamp.0);
+            self.ask_account(aggregate, &sibling, Because::Forecast, second);
         }
         if aggregate.is_expiring() {
-            self.ask_authorization(aggregate, Because::Forecast, seen.stamp.0);
+            self.ask_authorization(aggregate, Because::Forecast, second);
         }
     }
 

@@ -18,6 +18,7 @@ pub mod decide;
 mod doubt;
 mod fact;
 pub mod health;
+mod hindsight;
 pub mod id;
 pub mod input;
 pub mod invariant;

@@ -24,6 +24,7 @@ impl Deciding<'_> {
         self.edit(&home, |this, aggregate| {
             applied |= this.record_attempt(aggregate, seen);
             if seen.outcome == RelinkOutcome::Repaired {
+                aggregate.state.relinked_at = aggregate.state.relinked_at.max(Some(seen.stamp.0));
                 this.read_back_after_relink(aggregate, seen);
             }
         });

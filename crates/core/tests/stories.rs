@@ -285,6 +285,60 @@ fn the_authorizations_own_date_is_read_back_when_an_account_leaves_expiring() {
 }
 
 #[test]
+fn a_forecast_that_comes_after_the_relink_that_moved_it_is_read_back() {
+    let date = START + 30 * 86_400;
+    let forecast = Forecast { date: Second(date), action: Action::RelinkRequired, cause: None };
+    let session = SessionObservation {
+        session: "fcsess_1".into(),
+        stamp: Stamp::event(START + 5000),
+        authorization: X.into(),
+        outcome: RelinkOutcome::Repaired,
+        accounts: Vec::new(),
+    };
+    let own = AuthorizationObservation {
+        authorization: X.into(),
+        stamp: Stamp::event(START + 1000),
+        status: Some(Status::Active),
+        details: Details::Active(Some(forecast)),
+        holder: None,
+        institution: None,
+        institution_name: None,
+    };
+    let mut desk = Desk::new(5);
+    desk.see(Truth::new("fca_a", X).event(0));
+    desk.see(Happened::SessionEnded(Box::new(session)));
+    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(1000));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!((verify.accounts.len(), verify.because), (1, Because::Forecast));
+    desk.see(Happened::AuthorizationObserved(Box::new(own)));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert!(verify.read_authorization);
+    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(6000));
+    assert_eq!(desk.count("verify_accounts"), 2, "what is said after the relink is not doubted");
+}
+
+#[test]
+fn an_outage_told_after_its_end_still_makes_its_siblings_doubtful() {
+    let mut desk = Desk::new(5);
+    desk.see(Truth::new("fca_a", X).event(2000));
+    desk.see(expired("fca_b").event(1000));
+    assert_eq!(desk.count("verify_accounts"), 0);
+    desk.see(expired("fca_a").event(1000));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!((verify.accounts[0].as_str(), verify.because), ("fca_b", Because::Siblings));
+}
+
+#[test]
+fn an_outage_told_after_a_siblings_return_is_read_back() {
+    let mut desk = Desk::new(5);
+    desk.see(expired("fca_a").event(1000));
+    desk.see(expired("fca_a").active().event(2000));
+    desk.see(expired("fca_b").event(1000));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!((verify.accounts[0].as_str(), verify.because), ("fca_b", Because::Siblings));
+}
+
+#[test]
 fn repeats_do_not_move_the_reminder_clock() {
     let mut desk = Desk::new(0);
     desk.see(expired("fca_a").event(0));
