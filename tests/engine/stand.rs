@@ -108,6 +108,7 @@ impl Stand {
             metrics: Arc::clone(&metrics),
         };
         let engine = Engine {
+            database: relink_engine::engine::Availability::default(),
             store: store.clone(),
             policy: Arc::new(policy),
             clock: clock.clone(),

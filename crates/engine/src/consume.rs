@@ -252,7 +252,9 @@ impl Consumer {
                 () = tokio::time::sleep(*wait) => {}
             }
             *wait = (*wait * 2).min(PROBE_MAX);
-            if self.engine.store.probe().await.is_ok() {
+            let probed = self.engine.store.probe().await;
+            self.engine.database.note(&probed);
+            if probed.is_ok() {
                 tracing::info!(queue, "the database is back");
                 break;
             }

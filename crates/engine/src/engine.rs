@@ -1,5 +1,6 @@
 //! What every worker and the scheduler share: the store, the rules and the way out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -11,6 +12,23 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::store::{OutboxRow, Store, StoreError};
+
+/// Whether the database answered last; clones share it. A role's readiness follows it.
+#[derive(Clone, Debug, Default)]
+pub struct Availability(Arc<AtomicBool>);
+
+impl Availability {
+    /// Whether the last call got through; `false` before the first.
+    pub fn is_available(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a call: data that is refused was answered all the same.
+    pub fn note<T>(&self, result: &Result<T, StoreError>) {
+        let away = matches!(result, Err(StoreError::Transient(_) | StoreError::Misconfigured(_)));
+        self.0.store(!away, Ordering::Relaxed);
+    }
+}
 
 /// The engine; clones share everything.
 #[derive(Clone)]
@@ -25,6 +43,8 @@ pub struct Engine {
     pub outbox: Outbox,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Whether the database answers.
+    pub database: Availability,
 }
 
 impl Engine {
@@ -48,7 +68,9 @@ impl Engine {
             wall: self.outbox.wall.now(),
         };
         let (decide, report) = batch.decider();
-        let writes = self.store.transact(inputs, decide).await?;
+        let written = self.store.transact(inputs, decide).await;
+        self.database.note(&written);
+        let writes = written?;
         let report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let seconds = started.elapsed().as_secs_f64();
         self.metrics.commit_seconds.with_label_values(&[queue]).observe(seconds);

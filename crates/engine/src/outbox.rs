@@ -46,6 +46,10 @@ impl Outbox {
         let results = self.publisher.publish_all(messages).await;
         self.metrics.publish_seconds.observe(started.elapsed().as_secs_f64());
         let mut taken = Vec::with_capacity(ids.len());
+        if let Some(error) = results.iter().find_map(|result| result.err()) {
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            tracing::warn!(%error, failed, "commands stay in the outbox until the relay's next try");
+        }
         for (id, result) in ids.into_iter().zip(results) {
             match result {
                 Ok(()) => taken.push(id),

@@ -56,6 +56,7 @@ impl Scheduler {
         let mut failing = false;
         while !stop.is_cancelled() {
             let result = work().await;
+            self.engine.database.note(&result);
             if let (Err(error), false) = (&result, failing) {
                 tracing::warn!(%error, what, "the scheduler waits for the database");
             }

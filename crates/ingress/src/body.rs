@@ -13,6 +13,13 @@ use crate::refusal::Refusal;
 /// usual event, and a sender has to send what it wants more memory for.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
+/// How much of a body that is too large is read and thrown away, in bytes, so that its sender
+/// gets to read the answer.
+const DISCARDED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Reads the whole body.
 ///
 /// A body that came in one piece is handed on as it is; only several pieces are copied together.
@@ -21,21 +28,38 @@ pub(crate) async fn read(
     bytes_max: usize,
     timeout: Duration,
 ) -> Result<Bytes, Refusal> {
-    // `Content-Length`, where there is one: a body that says it is too large is not read at all.
+    let mut body = body;
+    // `Content-Length`, where there is one: a body that says it is too large is not kept at all.
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if declared > bytes_max {
-        return Err(Refusal::TooLarge);
+    let read = if declared > bytes_max {
+        Err(Refusal::TooLarge)
+    } else {
+        match tokio::time::timeout(timeout, collect(&mut body, declared, bytes_max)).await {
+            Ok(read) => read,
+            Err(_) => Err(Refusal::TooSlow),
+        }
+    };
+    if read == Err(Refusal::TooLarge) && declared <= DISCARDED_BYTES_MAX {
+        // A sender that is cut off while it writes sees a broken connection, not the answer.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(&mut body)).await;
     }
-    match tokio::time::timeout(timeout, collect(body, declared, bytes_max)).await {
-        Ok(read) => read,
-        Err(_) => Err(Refusal::TooSlow),
+    read
+}
+
+async fn discard(body: &mut Body) {
+    let mut discarded = 0;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+        if discarded > DISCARDED_BYTES_MAX {
+            return;
+        }
     }
 }
 
-async fn collect(mut body: Body, declared: usize, bytes_max: usize) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Body, declared: usize, bytes_max: usize) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
         // What is not data are trailers, and those say nothing.
         let Ok(piece) = frame.map_err(|_| Refusal::BodyUnreadable)?.into_data() else {
             continue;

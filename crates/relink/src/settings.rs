@@ -49,6 +49,19 @@ impl Problems {
         self.parse(name, text, "a whole number in range")
     }
 
+    /// A number of which there must be some.
+    pub(crate) fn positive<T>(&mut self, name: &str, text: &str) -> Option<T>
+    where
+        T: FromStr + PartialEq + Default,
+    {
+        let number = self.number::<T>(name, text)?;
+        if number == T::default() {
+            self.add(format!("{name} must be at least 1"));
+            return None;
+        }
+        Some(number)
+    }
+
     pub(crate) fn switch(&mut self, name: &str, text: &str) -> Option<bool> {
         self.parse(name, text, "true or false")
     }
@@ -103,7 +116,7 @@ impl Problems {
     }
 
     pub(crate) fn database(&mut self, args: DatabaseArgs) -> Option<Database> {
-        let pool_size = self.number("RELINK_DATABASE_POOL_SIZE", &args.database_pool_size);
+        let pool_size = self.positive("RELINK_DATABASE_POOL_SIZE", &args.database_pool_size);
         let prepare = self.switch("RELINK_DATABASE_PREPARE", &args.database_prepare);
         let name = "RELINK_DATABASE_URL";
         let count = self.0.len();
@@ -136,7 +149,7 @@ impl Problems {
     /// Stripe's API; `None` inside where no key is set.
     pub(crate) fn stripe(&mut self, args: StripeArgs) -> Option<Stripe> {
         let reads_per_second: Option<u32> =
-            self.number("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
+            self.positive("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
         let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
         let key =
             self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
@@ -215,7 +228,9 @@ impl Problems {
 
     fn spans(&mut self, name: &str, text: &str) -> Option<Vec<Span>> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| self.span(name, part)).collect()
+        // Every part is read before the first missing one ends it: all problems are told.
+        let spans: Vec<Option<Span>> = parts.map(|part| self.span(name, part)).collect();
+        spans.into_iter().collect()
     }
 
     fn span(&mut self, name: &str, text: &str) -> Option<Span> {
@@ -239,12 +254,12 @@ impl Problems {
                 "RELINK_RETENTION_DAYS must be at least {RETENTION_DAYS_MIN}: Stripe replays 30 days"
             ));
         }
-        let tick: Option<u64> = self.number("RELINK_TICK_MILLISECONDS", &args.tick_milliseconds);
+        let tick: Option<u64> = self.positive("RELINK_TICK_MILLISECONDS", &args.tick_milliseconds);
         Some(Retention { days: days?, tick: Duration::from_millis(tick?.max(10)) })
     }
 
     pub(crate) fn admin(&mut self, args: &AdminArgs) -> Option<Admin> {
-        let drain: Option<u64> = self.number("RELINK_DRAIN_SECONDS", &args.drain_seconds);
+        let drain: Option<u64> = self.positive("RELINK_DRAIN_SECONDS", &args.drain_seconds);
         let listen = match args.admin_listen.trim() {
             "off" => None,
             text => Some(self.listen("RELINK_ADMIN_LISTEN", text)?),

@@ -10,7 +10,7 @@ use relink_bus::topology::WorkQueue;
 use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Decode;
-use relink_engine::engine::Engine;
+use relink_engine::engine::{Availability, Engine};
 use relink_engine::metrics::Metrics;
 use relink_engine::outbox::Outbox;
 use relink_engine::store::{Store, StoreError};
@@ -43,11 +43,14 @@ pub(crate) async fn open_store(
         }
         Database::Postgres(config) => config,
     };
+    let mut told = String::new();
     loop {
         match PostgresStore::connect((*config).clone()).await {
             Ok(store) => return Ok(Arc::new(store)),
+            Err(StoreError::Transient(error)) if error == told => {}
             Err(StoreError::Transient(error)) => {
-                tracing::warn!(error, "waiting for the database");
+                tracing::warn!(error, "waiting for the database of RELINK_DATABASE_URL");
+                told = error;
             }
             Err(error) => return Err(Failure::unavailable(error)),
         }
@@ -61,11 +64,16 @@ pub(crate) async fn prepare_broker(
     config: &RabbitConfig,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
+    let mut told = String::new();
     loop {
         match declare_or_verify(config).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "waiting for the broker");
+                let error = error.to_string();
+                if error != told {
+                    tracing::warn!(error, "waiting for the broker of RELINK_AMQP_URL");
+                    told = error;
+                }
             }
             Err(error) => return Err(Failure::unavailable(error)),
         }
@@ -95,8 +103,11 @@ pub(crate) fn engine(
     publisher: Arc<dyn Publisher>,
     policy: Policy,
     clock: Arc<dyn Clock>,
+    database: Availability,
     registry: &Registry,
 ) -> Result<Engine, Failure> {
+    // It was opened a moment ago.
+    database.note(&Ok(()));
     let metrics = Arc::new(Metrics::register(registry).map_err(Failure::software)?);
     let outbox = Outbox {
         store: Arc::clone(&store),
@@ -104,7 +115,7 @@ pub(crate) fn engine(
         wall: Arc::new(SystemClock),
         metrics: Arc::clone(&metrics),
     };
-    Ok(Engine { store, policy: Arc::new(policy), clock, outbox, metrics })
+    Ok(Engine { store, policy: Arc::new(policy), clock, outbox, metrics, database })
 }
 
 /// Stripe's API; a missing key is said once, since nothing can be verified without it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use relink_bus::port::Publisher;
 use relink_engine::clock::SystemClock;
+use relink_engine::engine::Availability;
 use relink_engine::scheduler::Scheduler;
 use relink_rabbitmq::RabbitPublisher;
 
@@ -39,6 +40,9 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let mut readiness = Readiness::default();
     let watched = Arc::clone(&publisher);
     readiness.needs("broker", move || watched.is_ready());
+    let database_state = Availability::default();
+    let watched = database_state.clone();
+    readiness.needs("database", move || watched.is_available());
     let (work_stop, work_registry) = (stop.clone(), registry.clone());
     let work = async move {
         let stop = work_stop;
@@ -46,7 +50,8 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let store = wiring::open_store(database, &stop).await?;
         let clock = Arc::new(SystemClock);
         let publisher = publisher as Arc<dyn Publisher>;
-        let engine = wiring::engine(store, publisher, policy, clock, &work_registry)?;
+        let engine =
+            wiring::engine(store, publisher, policy, clock, database_state, &work_registry)?;
         let relay = engine.outbox.clone().relay(stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");

@@ -10,6 +10,7 @@ use relink_bus::topology::WorkQueue;
 use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
+use relink_engine::engine::Availability;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
@@ -60,9 +61,13 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
         sinks,
         pace: 1.0,
+        database: Availability::default(),
     };
+    let mut readiness = Readiness::default();
+    let watched = embedded.database.clone();
+    readiness.needs("database", move || watched.is_available());
     let work = embedded.run(registry.clone(), stop.clone());
-    super::run(admin, registry, Readiness::default(), stop, work).await
+    super::run(admin, registry, readiness, stop, work).await
 }
 
 fn sinks(url: Option<&str>, secret: Option<String>, problems: &mut Problems) -> Vec<Arc<dyn Sink>> {
@@ -89,6 +94,7 @@ pub(super) struct Embedded {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sinks: Vec<Arc<dyn Sink>>,
     pub(super) pace: f64,
+    pub(super) database: Availability,
 }
 
 impl Embedded {
@@ -103,8 +109,14 @@ impl Embedded {
         let now: Now = Arc::new(wiring::now_unix_ms);
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
-        let engine =
-            wiring::engine(self.store, Arc::clone(&publisher), self.policy, self.clock, &registry)?;
+        let engine = wiring::engine(
+            self.store,
+            Arc::clone(&publisher),
+            self.policy,
+            self.clock,
+            self.database,
+            &registry,
+        )?;
         let ingress = Ingress::new(self.ingress, Arc::clone(&publisher), &registry)
             .map_err(Failure::software)?;
         let relay = engine.outbox.clone().relay(stop.clone());

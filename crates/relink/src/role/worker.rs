@@ -8,7 +8,7 @@ use relink_bus::port::{Publisher, SubscribeError, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::SystemClock;
 use relink_engine::consume::{Consumer, Order};
-use relink_engine::engine::Engine;
+use relink_engine::engine::{Availability, Engine};
 use relink_rabbitmq::{RabbitConfig, RabbitPublisher, RabbitSubscriber};
 use relink_worker_followup::budget::Budget;
 use relink_worker_followup::{Followup, Metrics};
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     }
     let stripe = problems.stripe(args.stripe);
     let policy = problems.policy(&args.policy);
-    let prefetch = problems.number("RELINK_PREFETCH", &args.prefetch);
+    let prefetch = problems.positive("RELINK_PREFETCH", &args.prefetch);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(mut amqp), Some(database), Some(stripe), Some(policy), Some(prefetch), Some(admin)) =
@@ -61,6 +61,9 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         let subscriber = Arc::clone(subscriber);
         readiness.needs(queue.name(), move || subscriber.is_ready());
     }
+    let database_state = Availability::default();
+    let watched = database_state.clone();
+    readiness.needs("database", move || watched.is_available());
     let (work_stop, work_registry) = (stop.clone(), registry.clone());
     let work = async move {
         let stop = work_stop;
@@ -68,7 +71,14 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         let store = wiring::open_store(database, &stop).await?;
         let clock = Arc::new(SystemClock);
         let publisher = publisher as Arc<dyn Publisher>;
-        let engine = wiring::engine(store, Arc::clone(&publisher), policy, clock, &work_registry)?;
+        let engine = wiring::engine(
+            store,
+            Arc::clone(&publisher),
+            policy,
+            clock,
+            database_state,
+            &work_registry,
+        )?;
         let followup = queues.contains(&WorkQueue::Followup);
         let parts = Parts {
             engine,

@@ -9,6 +9,7 @@ use relink_core::aggregate::Aggregate;
 use relink_core::policy::Policy;
 use relink_core::time::Time;
 use relink_engine::clock::Clock;
+use relink_engine::engine::Availability;
 use relink_engine::store::Store;
 use relink_ingress::IngressConfig;
 use relink_sim::{ClockChange, PREVIEW_VERSION, Sim, SimConfig, signature_header};
@@ -116,6 +117,7 @@ impl Stage {
             clock: Arc::new(StoryClock(sim.clone())),
             sinks: vec![Arc::new(ToStory { commands: to_story, reads_open: gate })],
             pace: PACE,
+            database: Availability::default(),
         };
         let machinery = Machinery { embedded, sim: sim.clone(), listener };
         let stage = Self {
