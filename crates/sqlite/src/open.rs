@@ -29,6 +29,13 @@ pub(crate) fn memory() -> Result<Connection, StoreError> {
 
 /// A connection that writes, and the proof that nobody else does.
 pub(crate) fn writer(path: &Path) -> Result<(Connection, Connection), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(StoreError::Misconfigured(format!(
+            "RELINK_DATABASE_URL: there is no folder {}; make it first",
+            folder.display()
+        )));
+    }
     let owner = own(path)?;
     create_private(path)?;
     let connection = ready(Connection::open(path).map_err(classify)?)?;
