@@ -25,6 +25,7 @@ pub(crate) async fn every_example_body_goes_through(stage: &Stage) {
     let database = place.database().await;
     let ingress = place.ingress(free_address()).await;
     let worker = place.start("worker", &["worker"], &[]).await;
+    let scheduler = place.start("scheduler", &["scheduler"], &[]).await;
 
     let mut connection = Connection::open(ingress.listen).await.unwrap();
     for body in &examples {
@@ -37,7 +38,7 @@ pub(crate) async fn every_example_body_goes_through(stage: &Stage) {
     let inbox: BTreeMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let once = ids.iter().map(|id| (id.clone(), 1)).collect();
     assert_eq!(inbox, once, "each id is in the inbox once");
-    for role in [ingress, worker] {
+    for role in [ingress, worker, scheduler] {
         role.process.stop().await;
     }
     nothing_is_left(&mut foreign).await;

@@ -137,11 +137,13 @@ impl Story {
     }
 
     /// Only what events or the reads they lead to can tell: Stripe changes the cause of what is
-    /// inactive already without a word.
+    /// inactive already, and expires an authorization without active accounts, without a word.
     fn next(&mut self) -> Verb {
         let (authorization, accounts) = self.homes.choose(&mut self.random).unwrap().clone();
         let account = accounts.choose(&mut self.random).cloned().unwrap_or_default();
-        let active = self.sim.account(&account).is_ok_and(|account| account["status"] == "active");
+        let is_active =
+            |id: &String| self.sim.account(id).is_ok_and(|account| account["status"] == "active");
+        let (active, any_active) = (is_active(&account), accounts.iter().any(is_active));
         let date = now_unix_s() + (DAYS_AHEAD + self.random.random_range(0..30)) * 86_400;
         let relink = Relink {
             authorization: Some(authorization.clone()),
@@ -149,8 +151,8 @@ impl Story {
             ..Relink::default()
         };
         match self.random.random_range(0..100) {
-            0..22 => Verb::Expire { authorization },
-            22..28 => Verb::Break { authorization },
+            0..22 if any_active => Verb::Expire { authorization },
+            22..28 if any_active => Verb::Break { authorization },
             28..34 if active => Verb::Deny(Target::Account(account)),
             34..38 if active => Verb::Close { account },
             38..40 => Verb::Disconnect { account },
