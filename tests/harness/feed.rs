@@ -21,6 +21,16 @@ const DAYS_AHEAD: i64 = 45;
 /// The key that reads the feed's objects, of the same mode as they are.
 pub const API_KEY: &str = "sk_live_end_to_end";
 
+/// The seed of a run, which is printed first: the test's own, or `RELINK_TEST_SEED`.
+///
+/// # Panics
+/// When that is no number.
+pub fn seed(own: u64) -> u64 {
+    let seed = std::env::var("RELINK_TEST_SEED").map_or(own, |seed| seed.parse().unwrap());
+    eprintln!("RELINK_TEST_SEED={seed}");
+    seed
+}
+
 /// One event.
 #[derive(Clone, Debug)]
 pub struct Event {
