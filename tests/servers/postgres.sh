@@ -46,10 +46,13 @@ postgres_settled() {
 postgres_launch() {
     free_port || return 1
     POSTGRES_PORT=$FREE_PORT
-    # SIGINT is the fast shutdown: it also releases shared memory.
+    # SIGINT is the fast shutdown: it also releases shared memory. Nothing here has to outlive a
+    # crash of the machine, and a database for every test would otherwise be mostly waiting for the
+    # disk; processes, the server's among them, may still be killed at any time.
     spawn "$1" INT "$SERVERS_DIR/postgres.log" HOME="$SERVERS_DIR/postgres" \
         "$(postgres_bin)/postgres" -D "$SERVERS_DIR/postgres/data" -p "$POSTGRES_PORT" \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200 \
+        -c fsync=off -c full_page_writes=off
     POSTGRES_PID=$SPAWNED_PID
     wait_until 60 postgres_settled && running "$POSTGRES_PID"
 }
