@@ -141,6 +141,18 @@ pub struct Takeover {
     pub replaced_by: Option<AccountId>,
 }
 
+impl Takeover {
+    /// Whether this evidence stays when the other one comes up for the same account: of two
+    /// accounts that stand for it the one linked first counts. That the account itself moved
+    /// outweighs both, and where the same account stands for it, the later word does.
+    pub(crate) fn stands_before(&self, other: &Self) -> bool {
+        match (&self.replaced_by, &other.replaced_by) {
+            (Some(known), Some(newer)) => known != newer && (self.at, known) <= (other.at, newer),
+            _ => false,
+        }
+    }
+}
+
 /// The `reconcile_accounts` that takeovers call for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reconcile {
@@ -225,15 +237,18 @@ impl Aggregate {
         value(&self.state.forecast)?.as_ref()
     }
 
-    /// Takeovers that still hold: an account that worked here after it was thought replaced was
-    /// not replaced.
+    /// Takeovers that still hold.
     fn takeovers(&self) -> impl Iterator<Item = &Takeover> {
-        self.state.takeovers.iter().filter_map(|(id, takeover)| {
-            let active = self.accounts.get(&**id).and_then(|account| account.active);
-            let refuted = takeover.replaced_by.is_some()
-                && active.is_some_and(|active| active.0 > takeover.at);
-            (!refuted).then_some(takeover)
-        })
+        self.state.takeovers.iter().filter(|(of, one)| !self.refutes(of, one)).map(|(_, one)| one)
+    }
+
+    /// Whether the account works here, or did after it was thought replaced: it was not.
+    pub(crate) fn refutes(&self, of: &str, takeover: &Takeover) -> bool {
+        let worked = self.accounts.get(of).is_some_and(|account| {
+            account.status() == Some(Status::Active)
+                || account.active.is_some_and(|active| active.0 > takeover.at)
+        });
+        takeover.replaced_by.is_some() && worked
     }
 
     /// The authorization that took over last, from all or some of the accounts.
@@ -250,7 +265,8 @@ impl Aggregate {
     /// Whether an account's outage needs no relink any more: it was replaced, or the whole
     /// authorization was, and it has not worked here since.
     pub fn is_moot(&self, id: &AccountId, account: &Account) -> bool {
-        let since = match self.state.takeovers.get(id.as_str()) {
+        let own = self.state.takeovers.get(id.as_str());
+        let since = match own.filter(|own| !self.refutes(id.as_str(), own)) {
             Some(replaced) => Some(replaced.at),
             None if self.is_superseded() => self.takeovers().map(|one| one.at).min(),
             None => None,

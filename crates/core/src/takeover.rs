@@ -18,9 +18,14 @@ impl Deciding<'_> {
     /// reconciliation due after the settle time, so that a burst of moves makes one.
     pub(crate) fn take_over(&mut self, left: &HomeKey, evidence: Arc<str>, takeover: Takeover) {
         let due = self.now.after(self.policy.settle);
-        let already = self.world.get(left).and_then(|one| one.state.takeovers.get(&evidence));
-        let earlier = |known: &Takeover| known.replaced_by.is_some() && *known <= takeover;
-        if already.is_some_and(|known| *known == takeover || earlier(known)) {
+        let left_behind = self.world.get(left);
+        let stays = left_behind.is_some_and(|here| {
+            here.state.takeovers.get(&evidence).is_some_and(|known| {
+                *known == takeover
+                    || known.stands_before(&takeover) && !here.refutes(&evidence, known)
+            })
+        });
+        if stays {
             return;
         }
         self.edit(left, |this, aggregate| {

@@ -232,6 +232,7 @@ proptest! {
         let one = deliver(&in_order, &truths, end, false);
         let other = deliver(&shuffled(&inputs, &keys), &truths, end, false);
         prop_assert_eq!(one.picture(), other.picture());
+        prop_assert_eq!(one.successors(), other.successors());
         for truth in &truths {
             prop_assert_eq!(one.account(truth.id.as_str()).status(), Some(truth.status));
         }

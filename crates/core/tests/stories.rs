@@ -3,27 +3,11 @@
 #[expect(dead_code, unreachable_pub, reason = "each suite uses its own part of the harness")]
 mod harness;
 
-use harness::{Desk, START, Truth, reason_of};
+use harness::{Desk, START, Truth, X, expired, reason_of, three_expired};
 use relink_core::command::{Because, Body, CaseOutcome, Reason, Urgency};
 use relink_core::input::{Deferred, Happened, Verdict};
 use relink_core::observation::*;
 use relink_core::time::{Second, Span};
-
-const X: &str = "fcauth_x";
-const Y: &str = "fcauth_y";
-
-fn expired(id: &str) -> Truth {
-    Truth::new(id, X).inactive("access_expired", "relink_required")
-}
-
-fn three_expired(desk: &mut Desk) {
-    for id in ["fca_a", "fca_b", "fca_c"] {
-        desk.see(Truth::new(id, X).event(0));
-    }
-    for id in ["fca_a", "fca_b", "fca_c"] {
-        desk.see(expired(id).event(1000));
-    }
-}
 
 #[test]
 fn a_burst_of_three_deactivations_makes_one_prompt_that_names_all() {
@@ -360,58 +344,6 @@ fn a_second_outage_is_a_case_of_its_own_with_its_own_prompt() {
     assert_eq!(desk.count("withdraw_relink"), 1);
     assert_eq!(desk.aggregate(X).state.cases, 2);
     assert_eq!(desk.account("fca_a").version, 3);
-}
-
-#[test]
-fn an_account_that_moves_closes_the_old_case_as_moved_and_is_reconciled() {
-    let mut desk = Desk::new(5);
-    three_expired(&mut desk);
-    desk.pass(Span::seconds(5));
-    for id in ["fca_a", "fca_b"] {
-        desk.see(Truth::new(id, Y).event(5000));
-    }
-    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
-    assert_eq!(withdraw.outcome, CaseOutcome::Moved);
-    desk.pass(Span::seconds(5));
-    let Body::ReconcileAccounts(body) = desk.last("reconcile_accounts") else { panic!() };
-    assert_eq!(desk.count("reconcile_accounts"), 1, "a burst of moves makes one");
-    assert_eq!(&*body.from_authorization, X);
-    assert_eq!(body.about.authorization.as_deref(), Some(Y));
-    assert_eq!(body.pairs.len(), 2);
-    assert_eq!(body.unmatched_old, ["fca_c".into()].to_vec());
-    desk.pass(Span::days(30));
-    assert_eq!(desk.count("remind_relink"), 0);
-}
-
-#[test]
-fn a_new_account_is_matched_by_its_digits_and_never_by_the_bank_alone() {
-    let mut desk = Desk::new(0);
-    three_expired(&mut desk);
-    let mut other = Truth::new("fca_z", Y);
-    other.created = START + 4000;
-    desk.see(other.event(4000));
-    assert_eq!(desk.count("withdraw_relink"), 0, "same bank, other digits");
-    let mut same = Truth::new("fca_n", Y);
-    (same.created, same.last4) = (START + 5000, expired("fca_a").last4);
-    desk.see(same.event(5000));
-    assert_eq!(desk.count("withdraw_relink"), 1);
-    let Body::ReconcileAccounts(body) = desk.last("reconcile_accounts") else { panic!() };
-    assert_eq!(body.pairs.len(), 1);
-    assert_eq!(body.unmatched_old.len(), 2);
-    assert_eq!(body.unmatched_new, ["fca_z".into()].to_vec());
-}
-
-#[test]
-fn a_provisional_account_takes_its_case_along_to_its_authorization() {
-    let mut desk = Desk::new(0);
-    let mut seen = expired("fca_a").seen(Stamp::event(START));
-    seen.authorization = None;
-    desk.see(Happened::AccountObserved(Box::new(seen)));
-    assert_eq!(desk.count("prompt_relink"), 1);
-    desk.see(expired("fca_a").read(60));
-    assert_eq!((desk.count("prompt_relink"), desk.count("withdraw_relink")), (1, 0));
-    assert!(desk.aggregate(X).state.case.is_some());
-    assert!(desk.aggregate("fca_a").is_void());
 }
 
 #[test]

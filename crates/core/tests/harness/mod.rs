@@ -110,6 +110,12 @@ impl Desk {
         all.find(|one| one.key.home.as_str() == id).expect("the home is known")
     }
 
+    /// Who took over whom. When a body did not carry it, the second of a read decides who was last.
+    pub fn successors(&self) -> BTreeMap<String, String> {
+        let taken = self.world.aggregates().filter_map(|one| Some((one, one.taken_over_by()?)));
+        taken.map(|(one, by)| (one.key.home.as_str().to_owned(), by.to_string())).collect()
+    }
+
     /// What every order must agree on.
     pub fn picture(&self) -> BTreeMap<String, String> {
         let mut picture = BTreeMap::new();
@@ -224,5 +230,25 @@ impl Truth {
     /// As the answer to a read.
     pub fn read(&self, at: i64) -> Happened {
         Happened::AccountObserved(Box::new(self.seen(Stamp::read(START + at))))
+    }
+}
+
+/// The authorization that stories are about.
+pub const X: &str = "fcauth_x";
+/// Another one.
+pub const Y: &str = "fcauth_y";
+
+/// An account of it whose permission has ended.
+pub fn expired(id: &str) -> Truth {
+    Truth::new(id, X).inactive("access_expired", "relink_required")
+}
+
+/// Three accounts are linked and their permission ends in a burst.
+pub fn three_expired(desk: &mut Desk) {
+    for id in ["fca_a", "fca_b", "fca_c"] {
+        desk.see(Truth::new(id, X).event(0));
+    }
+    for id in ["fca_a", "fca_b", "fca_c"] {
+        desk.see(expired(id).event(1000));
     }
 }
