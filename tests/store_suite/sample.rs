@@ -9,9 +9,9 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use relink_core::account::Account;
 use relink_core::aggregate::{
-    Aggregate, Attempt, Case, Health, Reconcile, State, Summary, Takeover, Verify,
+    Aggregate, Attempt, Case, ClosedCase, Health, Reconcile, State, Summary, Takeover, Verify,
 };
-use relink_core::command::{Because, Reason};
+use relink_core::command::{Because, CaseOutcome, Reason};
 use relink_core::id::{AccountId, AuthorizationId, CaseId, HomeKey, SessionId};
 use relink_core::observation::{
     AccountNumber, Action, Forecast, Holder, InactiveDetails, RelinkOutcome, Source, Stamp, Status,
@@ -144,7 +144,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
         id::<AuthorizationId>().prop_map(RelinkOutcome::NewAuthorization),
         text().prop_map(RelinkOutcome::Failed),
     ];
-    (id::<SessionId>(), second(), outcome).prop_map(|(session, at, outcome)| Attempt {
+    (id::<SessionId>(), second(), of(outcome)).prop_map(|(session, at, outcome)| Attempt {
         session,
         at,
         outcome,
@@ -169,6 +169,16 @@ prop_compose! {
             id, reason, opened_at, prompt_due, prompted_at, reminded_at, escalated, prompts,
             reminders, deadline, named, attempts,
         }
+    }
+}
+
+prop_compose! {
+    fn closed_case()(
+        case in case(),
+        at in time(),
+        outcome in prop_oneof![Just(CaseOutcome::Relinked), Just(CaseOutcome::Moved)],
+    ) -> ClosedCase {
+        ClosedCase { case, at, outcome }
     }
 }
 
@@ -201,6 +211,7 @@ prop_compose! {
         takeovers in btree_map(text(), takeover(), 0..3),
         reconcile in (of(time()), any::<u32>()).prop_map(|(due, sent)| Reconcile { due, sent }),
         case in of(case()),
+        last_case in of(closed_case()),
         counts in any::<(u32, u32)>(),
         verifies in btree_map(id::<AccountId>(), verify(), 0..3),
         authorization_verify in of(verify()),
@@ -212,7 +223,7 @@ prop_compose! {
     ) -> State {
         State {
             status, forecast, holder, institution_name, takeovers, reconcile, case,
-            cases: counts.0, verifies, authorization_verify, verifies_sent: counts.1,
+            last_case, cases: counts.0, verifies, authorization_verify, verifies_sent: counts.1,
             rechecks: dates.0, checked_dates: dates.1, summary, ..State::default()
         }
     }

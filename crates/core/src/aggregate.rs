@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
-use crate::command::{About, Because, Reason};
+use crate::command::{About, Because, CaseOutcome, Reason};
 use crate::id::{AccountId, AuthorizationId, CaseId, HomeKey, SessionId};
 use crate::observation::{
     Action, AuthorizationObservation, Details, Forecast, Holder, RelinkOutcome, Status,
@@ -110,10 +110,36 @@ pub const ATTEMPTS_MAX: usize = 20;
 pub struct Attempt {
     /// The session.
     pub session: SessionId,
-    /// When it ended, by Stripe's clock.
+    /// When it ended, or else was first seen, by Stripe's clock.
     pub at: Second,
+    /// How; `None` while nothing was told of its end.
+    pub outcome: Option<RelinkOutcome>,
+}
+
+impl Case {
+    /// Takes note of what a session has come to; tells whether that is news.
+    pub(crate) fn note_attempt(&mut self, attempt: Attempt) -> bool {
+        match self.attempts.iter_mut().find(|known| known.session == attempt.session) {
+            Some(known) if known.outcome.is_some() || attempt.outcome.is_none() => return false,
+            Some(known) => *known = attempt,
+            None => self.attempts.push(attempt),
+        }
+        if self.attempts.len() > ATTEMPTS_MAX {
+            self.attempts.remove(0);
+        }
+        true
+    }
+}
+
+/// A case that is over: news of a relink may still come and say what ended it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClosedCase {
+    /// As it was.
+    pub case: Case,
+    /// When it closed.
+    pub at: Time,
     /// How.
-    pub outcome: RelinkOutcome,
+    pub outcome: CaseOutcome,
 }
 
 /// A read that was asked for and not answered yet.
@@ -196,6 +222,9 @@ pub struct State {
     pub reconcile: Reconcile,
     /// The open case.
     pub case: Option<Case>,
+    /// The case that was open before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_case: Option<ClosedCase>,
     /// How many cases were opened here.
     pub cases: u32,
     /// The latest second at which a relink succeeded: what was said before may be out of date.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::account::Account;
-use crate::aggregate::{Aggregate, Case, Health};
+use crate::aggregate::{Aggregate, Attempt, Case, ClosedCase, Health};
 use crate::command::{
     Body, CaseOutcome, EscalateRelink, PromptRelink, PromptedAccount, Reason, RemindRelink,
     Urgency, WithdrawRelink,
@@ -84,7 +84,7 @@ impl Deciding<'_> {
     }
 
     /// Closes the case; a prompt that was sent is withdrawn.
-    pub(crate) fn withdraw(&mut self, aggregate: &Aggregate, case: Case, outcome: CaseOutcome) {
+    pub(crate) fn withdraw(&mut self, aggregate: &mut Aggregate, case: Case, outcome: CaseOutcome) {
         let text = format!("case {} closed: {}", case.id, outcome.as_str());
         self.note(&aggregate.key, None, text);
         if case.prompts > 0 {
@@ -96,7 +96,9 @@ impl Deciding<'_> {
             });
             self.case_command(aggregate, &case, "withdraw", body);
         }
-        self.closed(&aggregate.key, case, outcome);
+        let closed = ClosedCase { case, at: self.now, outcome };
+        self.closed(&aggregate.key, &closed);
+        aggregate.state.last_case = Some(closed);
     }
 
     /// Sends the prompt, reminder or escalation that is due.
@@ -209,7 +211,7 @@ impl Deciding<'_> {
 }
 
 fn outcome(aggregate: &Aggregate, case: &Case, health: Health) -> CaseOutcome {
-    let relinked = |attempt: &crate::aggregate::Attempt| attempt.outcome == RelinkOutcome::Repaired;
+    let relinked = |attempt: &Attempt| attempt.outcome == Some(RelinkOutcome::Repaired);
     let taken = |id: &AccountId| aggregate.state.takeovers.contains_key(id.as_str());
     // An account that was lost before says nothing about those that the prompt was for.
     let lost = |id| aggregate.accounts.get(id).is_some_and(Account::is_beyond_repair);

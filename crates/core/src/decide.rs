@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::aggregate::{Aggregate, Case, State};
+use crate::aggregate::{Aggregate, Case, ClosedCase, State};
 use crate::command::{Because, Body, CaseOutcome, Command};
 use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope};
 use crate::input::{Happened, Ignored, Input, Verdict};
@@ -46,8 +46,8 @@ pub struct CaseChange {
     pub home: HomeKey,
     /// The case.
     pub case: Case,
-    /// How it closed, if it did.
-    pub closed: Option<CaseOutcome>,
+    /// When and how it closed, if it did.
+    pub closed: Option<(Time, CaseOutcome)>,
 }
 
 /// Why an input cannot be decided; nothing was changed.
@@ -76,7 +76,7 @@ pub fn decide(
     let verdict = match &input.happened {
         Happened::AccountObserved(seen) => deciding.account_observed(seen),
         Happened::AuthorizationObserved(seen) => deciding.authorization_observed(seen),
-        Happened::SessionEnded(seen) => deciding.session_ended(seen),
+        Happened::SessionObserved(seen) => deciding.session_observed(seen),
         Happened::AccountMissing(account) => deciding.account_missing(account),
         Happened::AuthorizationMissing(id) => deciding.authorization_missing(id),
         Happened::TimerDue(home) => deciding.timer_due(home),
@@ -123,7 +123,7 @@ impl<'a> Deciding<'a> {
     fn refuse_if_impossible(&self) -> Result<(), Refusal> {
         let seen: Vec<_> = match &self.input.happened {
             Happened::AccountObserved(seen) => vec![&**seen],
-            Happened::SessionEnded(seen) => seen.accounts.iter().collect(),
+            Happened::SessionObserved(seen) => seen.accounts.iter().collect(),
             _ => return Ok(()),
         };
         let mut newcomers: BTreeMap<&AuthorizationId, usize> = BTreeMap::new();
@@ -262,8 +262,9 @@ impl<'a> Deciding<'a> {
         self.notes.push(Note { home: home.clone(), account, text, commands: Vec::new() });
     }
 
-    pub(crate) fn closed(&mut self, home: &HomeKey, case: Case, outcome: CaseOutcome) {
-        self.cases.push(CaseChange { home: home.clone(), case, closed: Some(outcome) });
+    pub(crate) fn closed(&mut self, home: &HomeKey, closed: &ClosedCase) {
+        let at = Some((closed.at, closed.outcome));
+        self.cases.push(CaseChange { home: home.clone(), case: closed.case.clone(), closed: at });
     }
 
     fn keep_case_change(&mut self, before: &State, aggregate: &Aggregate) {

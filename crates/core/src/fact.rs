@@ -220,7 +220,8 @@ impl Deciding<'_> {
     ) {
         let of = |wanted: fn(&Account) -> bool, aggregate: &Aggregate| -> Vec<AccountId> {
             let others = aggregate.accounts.iter().filter(|(id, _)| *id != back);
-            others.filter(|(_, one)| wanted(one)).map(|(id, _)| id.clone()).collect()
+            let unread = others.filter(|(_, one)| one.read_at() < Some(second));
+            unread.filter(|(_, one)| wanted(one)).map(|(id, _)| id.clone()).collect()
         };
         for sibling in of(Account::needs_relink, aggregate) {
             self.ask_account(aggregate, &sibling, Because::Siblings, second);

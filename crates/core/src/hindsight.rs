@@ -71,9 +71,10 @@ impl Deciding<'_> {
     }
 }
 
-/// Whether what the account says of itself is an event's word from before that second.
+/// Whether what the account says of itself is an event's word from before that second, or from
+/// it: nothing tells which of two things of one second came first.
 fn is_outdated(account: &Account, since: Second) -> bool {
-    let before = |stamp: Stamp| stamp.1 == Source::Event && stamp.0 < since;
+    let before = |stamp: Stamp| stamp.1 == Source::Event && stamp.0 <= since;
     let forecast = account.active_details.as_ref().map(|Register(stamp, _)| *stamp);
     account.needs_relink() && account.inactive.is_some_and(before)
         || account.is_expiring() && forecast.is_some_and(before)

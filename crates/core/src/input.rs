@@ -29,8 +29,8 @@ pub enum Happened {
     AccountObserved(Box<AccountObservation>),
     /// An authorization was seen.
     AuthorizationObserved(Box<AuthorizationObservation>),
-    /// A relink session ended.
-    SessionEnded(Box<SessionObservation>),
+    /// A relink session was started, or ended.
+    SessionObserved(Box<SessionObservation>),
     /// A read of an account was answered with "no such object".
     AccountMissing(AccountId),
     /// A read of an authorization was answered with "no such object" or is not to be had.
@@ -48,7 +48,7 @@ pub enum Ignored {
     UnknownType,
     /// The outcome of a data refresh without the account's state (thin-only types).
     RefreshOutcome,
-    /// A session that was not made to relink, or is still pending.
+    /// A session that was not made to relink, or whose status is no word we know.
     NotARelink,
     /// Which payment methods an account supports is not Relink's concern (thin form).
     PaymentMethodTypes,

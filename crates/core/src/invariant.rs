@@ -2,14 +2,11 @@
 
 use crate::account::Account;
 use crate::aggregate::{Aggregate, Health};
-use crate::command::Command;
 use crate::health::{health, need};
 use crate::id::{Home, HomeKey};
-use crate::input::{Happened, Input};
 use crate::observation::Status;
-use crate::policy::{ACCOUNTS_MAX, COMMANDS_MAX, Policy};
+use crate::policy::{ACCOUNTS_MAX, Policy};
 use crate::time::Time;
-use crate::world::World;
 
 /// A broken invariant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -82,29 +79,41 @@ fn of_case(aggregate: &Aggregate, policy: &Policy, now: Time) -> [Held; 6] {
     ]
 }
 
-/// Checks what a decision touched.
-///
-/// # Panics
-/// When an invariant is broken.
 #[cfg(debug_assertions)]
-pub(crate) fn assert_decision(
-    world: &World,
-    input: &Input,
-    commands: &[Command],
-    policy: &Policy,
-    now: Time,
-) {
-    if matches!(input.happened, Happened::AccountObserved(_)) {
-        assert!(commands.len() <= COMMANDS_MAX, "more commands than the limit: {commands:?}");
-    }
-    let mut ids: Vec<_> = commands.iter().map(|command| &command.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), commands.len(), "two commands with one id: {commands:?}");
-    // Those that the batch has not touched may wait for a timer that is due by now.
-    for aggregate in world.changed_homes.iter().filter_map(|home| world.get(home)) {
-        if let Err(broken) = check(aggregate, policy, now) {
-            panic!("{broken} after {input:?}");
+pub(crate) use of_decision::assert_decision;
+
+#[cfg(debug_assertions)]
+mod of_decision {
+    use super::check;
+    use crate::command::Command;
+    use crate::input::{Happened, Input};
+    use crate::policy::{COMMANDS_MAX, Policy};
+    use crate::time::Time;
+    use crate::world::World;
+
+    /// Checks what a decision touched.
+    ///
+    /// # Panics
+    /// When an invariant is broken.
+    pub(crate) fn assert_decision(
+        world: &World,
+        input: &Input,
+        commands: &[Command],
+        policy: &Policy,
+        now: Time,
+    ) {
+        if matches!(input.happened, Happened::AccountObserved(_)) {
+            assert!(commands.len() <= COMMANDS_MAX, "more commands than the limit: {commands:?}");
+        }
+        let mut ids: Vec<_> = commands.iter().map(|command| &command.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), commands.len(), "two commands with one id: {commands:?}");
+        // Those that the batch has not touched may wait for a timer that is due by now.
+        for aggregate in world.changed_homes.iter().filter_map(|home| world.get(home)) {
+            if let Err(broken) = check(aggregate, policy, now) {
+                panic!("{broken} after {input:?}");
+            }
         }
     }
 }

@@ -255,7 +255,7 @@ pub enum RelinkOutcome {
     Cancelled,
 }
 
-/// A session that ended.
+/// What one source said of a relink session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionObservation {
     /// Which.
@@ -264,8 +264,8 @@ pub struct SessionObservation {
     pub stamp: Stamp,
     /// The authorization it was to repair.
     pub authorization: AuthorizationId,
-    /// How it went.
-    pub outcome: RelinkOutcome,
+    /// How it went; `None` while it goes on.
+    pub outcome: Option<RelinkOutcome>,
     /// The accounts it returned, each an observation of its own with the session's stamp.
     pub accounts: Vec<AccountObservation>,
 }

@@ -1,29 +1,36 @@
-//! What an ended relink session leads to.
+//! What a relink session leads to.
 
 use std::sync::Arc;
 
-use crate::aggregate::{ATTEMPTS_MAX, Aggregate, Attempt, Takeover};
-use crate::command::Because;
+use crate::account::Account;
+use crate::aggregate::{Aggregate, Attempt, Takeover};
+use crate::command::{Because, CaseOutcome};
 use crate::decide::Deciding;
 use crate::id::AccountId;
 use crate::input::Verdict;
 use crate::observation::{RelinkOutcome, SessionObservation};
+use crate::time::Second;
+
+/// How far, in seconds of Stripe's clock, the end of a session may lie from the return of the
+/// accounts that it is taken to have brought back: a relink reactivates within minutes, and a
+/// session of another day was about another outage.
+const RELINK_REACH_S: i64 = 3600;
 
 impl Deciding<'_> {
-    pub(crate) fn session_ended(&mut self, seen: &SessionObservation) -> Verdict {
+    pub(crate) fn session_observed(&mut self, seen: &SessionObservation) -> Verdict {
         let home = self.home(&seen.authorization);
         let mut applied = false;
         for account in &seen.accounts {
             applied |= self.account_observed(account) == Verdict::Applied;
         }
-        if let RelinkOutcome::NewAuthorization(by) = &seen.outcome {
+        if let Some(RelinkOutcome::NewAuthorization(by)) = &seen.outcome {
             let takeover = Takeover { by: by.clone(), at: seen.stamp.0, replaced_by: None };
             self.take_over(&home, Arc::from(seen.session.as_str()), takeover);
             applied = true;
         }
         self.edit(&home, |this, aggregate| {
             applied |= this.record_attempt(aggregate, seen);
-            if seen.outcome == RelinkOutcome::Repaired {
+            if seen.outcome == Some(RelinkOutcome::Repaired) {
                 aggregate.state.relinked_at = aggregate.state.relinked_at.max(Some(seen.stamp.0));
                 this.read_back_after_relink(aggregate, seen);
             }
@@ -32,29 +39,49 @@ impl Deciding<'_> {
     }
 
     fn record_attempt(&mut self, aggregate: &mut Aggregate, seen: &SessionObservation) -> bool {
-        let Some(case) = &mut aggregate.state.case else {
-            return false;
-        };
         let attempt = Attempt {
             session: seen.session.clone(),
             at: seen.stamp.0,
             outcome: seen.outcome.clone(),
         };
-        if case.attempts.iter().any(|known| known.session == attempt.session) {
+        let home = aggregate.key.clone();
+        let is_news = match &mut aggregate.state.case {
+            Some(case) => case.note_attempt(attempt),
+            None => self.record_late(aggregate, attempt),
+        };
+        if is_news {
+            let text = match &seen.outcome {
+                None => "relink started".to_owned(),
+                Some(RelinkOutcome::Repaired) => "relink succeeded".to_owned(),
+                Some(RelinkOutcome::NewAuthorization(by)) => format!("relinked as {by}"),
+                Some(RelinkOutcome::Failed(reason)) => format!("relink failed: {reason}"),
+                Some(RelinkOutcome::Cancelled) => "relink cancelled".to_owned(),
+            };
+            self.note(&home, None, text);
+        }
+        is_news
+    }
+
+    /// The accounts' own events may overtake the session's end: the case that they closed then
+    /// learns afterwards what ended it. What was withdrawn stays as it was told.
+    fn record_late(&mut self, aggregate: &mut Aggregate, attempt: Attempt) -> bool {
+        let came_back = aggregate.accounts.values().filter_map(Account::came_back_at).max();
+        let Some(closed) = &mut aggregate.state.last_case else {
+            return false;
+        };
+        let known = closed.case.attempts.iter().any(|known| known.session == attempt.session);
+        let near = came_back.is_some_and(|Second(back)| {
+            back.saturating_sub(attempt.at.0).saturating_abs() <= RELINK_REACH_S
+        });
+        let repaired = attempt.outcome == Some(RelinkOutcome::Repaired);
+        if !(known || near) || !closed.case.note_attempt(attempt) {
             return false;
         }
-        case.attempts.push(attempt);
-        if case.attempts.len() > ATTEMPTS_MAX {
-            case.attempts.remove(0);
+        if repaired && closed.outcome == CaseOutcome::Recovered {
+            closed.outcome = CaseOutcome::Relinked;
         }
-        let text = match &seen.outcome {
-            RelinkOutcome::Repaired => "relink succeeded".to_owned(),
-            RelinkOutcome::NewAuthorization(by) => format!("relinked as {by}"),
-            RelinkOutcome::Failed(reason) => format!("relink failed: {reason}"),
-            RelinkOutcome::Cancelled => "relink cancelled".to_owned(),
-        };
-        let home = aggregate.key.clone();
-        self.note(&home, None, text);
+        let closed = closed.clone();
+        self.closed(&aggregate.key, &closed);
         true
     }
 
@@ -66,6 +93,7 @@ impl Deciding<'_> {
         let doubtful: Vec<AccountId> = aggregate
             .accounts
             .iter()
+            .filter(|(_, one)| one.read_at() < Some(second))
             .filter(|(id, one)| one.needs_relink() || one.is_expiring() && !told.contains(id))
             .map(|(id, _)| id.clone())
             .collect();

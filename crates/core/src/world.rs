@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::aggregate::Aggregate;
 use crate::id::{AccountId, AccountKey, AuthorizationId, Home, HomeKey, Scope};
 use crate::input::{Happened, Input};
-use crate::observation::{AccountObservation, Status};
+use crate::observation::{AccountObservation, RelinkOutcome, Status};
 
 /// Everything that was loaded, and what has changed since.
 #[derive(Clone, Debug, Default)]
@@ -108,9 +108,9 @@ impl Wanted {
             Happened::AuthorizationObserved(seen) => {
                 self.add_authorization(&input.scope, &seen.authorization);
             }
-            Happened::SessionEnded(seen) => {
+            Happened::SessionObserved(seen) => {
                 self.add_authorization(&input.scope, &seen.authorization);
-                if let crate::observation::RelinkOutcome::NewAuthorization(id) = &seen.outcome {
+                if let Some(RelinkOutcome::NewAuthorization(id)) = &seen.outcome {
                     self.add_authorization(&input.scope, id);
                 }
                 for account in &seen.accounts {

@@ -7,7 +7,7 @@ mod harness;
 use harness::{Desk, START, Truth};
 use proptest::prelude::*;
 use relink_core::command::Body;
-use relink_core::id::{InputId, Scope};
+use relink_core::id::{AuthorizationId, InputId, Scope};
 use relink_core::input::{Happened, Input};
 use relink_core::observation::*;
 use relink_core::time::{Second, Span};
@@ -20,6 +20,8 @@ enum Step {
     Expire,
     Close,
     Heal,
+    /// The customer relinks: all that a relink repairs is back, and events tell of one account.
+    Relink,
     Warn,
     MoveDate,
     Disconnect,
@@ -43,6 +45,7 @@ fn moves(accounts: usize, cuts: u8) -> impl Strategy<Value = Vec<Move>> {
         4 => Just(Step::Expire),
         1 => Just(Step::Close),
         4 => Just(Step::Heal),
+        2 => Just(Step::Relink),
         2 => Just(Step::Warn),
         1 => Just(Step::MoveDate),
         1 => Just(Step::Disconnect),
@@ -107,12 +110,49 @@ fn play(accounts: usize, moves: &[Move]) -> (Vec<Input>, Vec<Truth>, i64) {
                 truths.push(newer);
                 continue;
             }
+            Step::Relink if needs_relink(&truth) => {
+                relink(&mut inputs, &mut truths, &truth.authorization, now);
+                truths[index].clone()
+            }
             _ => truth,
         };
         push(&mut inputs, &truth, now, one.cut, one.repeats);
         truths[index] = truth;
     }
     (inputs, truths, now)
+}
+
+fn needs_relink(truth: &Truth) -> bool {
+    let details = truth.details.as_ref();
+    details.is_some_and(|details| details.action == Action::RelinkRequired)
+}
+
+/// Brings back what a relink repairs; the session tells of no account.
+fn relink(inputs: &mut Vec<Input>, truths: &mut [Truth], of: &AuthorizationId, at: i64) {
+    for truth in truths.iter_mut().filter(|one| one.authorization == *of) {
+        if needs_relink(truth) {
+            *truth = truth.clone().active();
+        }
+        truth.forecast.take_if(|forecast| forecast.action == Action::RelinkRequired);
+    }
+    let session = SessionObservation {
+        session: format!("fcsess_{}", inputs.len()).as_str().into(),
+        stamp: Stamp::event(START + at),
+        authorization: of.clone(),
+        outcome: Some(RelinkOutcome::Repaired),
+        accounts: Vec::new(),
+    };
+    inputs.push(input(inputs.len(), at, Happened::SessionObserved(Box::new(session))));
+}
+
+fn input(number: usize, at: i64, happened: Happened) -> Input {
+    Input {
+        id: InputId::new(format!("evt_{number}")),
+        scope: Scope::own(true),
+        kind: "test".into(),
+        at: Second(START + at),
+        happened,
+    }
 }
 
 fn push(inputs: &mut Vec<Input>, truth: &Truth, at: i64, cut: u8, repeats: usize) {
@@ -127,13 +167,7 @@ fn push(inputs: &mut Vec<Input>, truth: &Truth, at: i64, cut: u8, repeats: usize
         }
         _ => {}
     }
-    let input = Input {
-        id: InputId::new(format!("evt_{}", inputs.len())),
-        scope: Scope::own(true),
-        kind: "test".into(),
-        at: Second(START + at),
-        happened: Happened::AccountObserved(Box::new(seen)),
-    };
+    let input = input(inputs.len(), at, Happened::AccountObserved(Box::new(seen)));
     for _ in 0..repeats {
         inputs.push(input.clone());
     }

@@ -276,7 +276,7 @@ fn a_forecast_that_comes_after_the_relink_that_moved_it_is_read_back() {
         session: "fcsess_1".into(),
         stamp: Stamp::event(START + 5000),
         authorization: X.into(),
-        outcome: RelinkOutcome::Repaired,
+        outcome: Some(RelinkOutcome::Repaired),
         accounts: Vec::new(),
     };
     let own = AuthorizationObservation {
@@ -290,7 +290,7 @@ fn a_forecast_that_comes_after_the_relink_that_moved_it_is_read_back() {
     };
     let mut desk = Desk::new(5);
     desk.see(Truth::new("fca_a", X).event(0));
-    desk.see(Happened::SessionEnded(Box::new(session)));
+    desk.see(Happened::SessionObserved(Box::new(session)));
     desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(1000));
     let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
     assert_eq!((verify.accounts.len(), verify.because), (1, Because::Forecast));
@@ -357,15 +357,44 @@ fn a_session_that_succeeded_names_the_outcome() {
         session: "fcsess_1".into(),
         stamp: Stamp::event(START + 5000),
         authorization: X.into(),
-        outcome: RelinkOutcome::Repaired,
+        outcome: Some(RelinkOutcome::Repaired),
         accounts: Vec::new(),
     };
-    desk.see(Happened::SessionEnded(Box::new(session.clone())));
+    desk.see(Happened::SessionObserved(Box::new(session.clone())));
     assert_eq!(desk.count("withdraw_relink"), 0, "a session's word is no proof for its accounts");
     assert_eq!(desk.count("verify_accounts"), 1);
-    desk.see(Happened::SessionEnded(Box::new(SessionObservation { accounts, ..session })));
+    desk.see(Happened::SessionObserved(Box::new(SessionObservation { accounts, ..session })));
     let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
     assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
+}
+
+#[test]
+fn a_session_told_after_the_case_closed_still_names_what_ended_it() {
+    let session = |id: &str, at: i64, outcome| SessionObservation {
+        session: id.into(),
+        stamp: Stamp::event(START + at),
+        authorization: X.into(),
+        outcome,
+        accounts: Vec::new(),
+    };
+    let mut desk = Desk::new(0);
+    desk.see(expired("fca_a").event(0));
+    let started = session("fcsess_1", 4990, None);
+    desk.see(Happened::SessionObserved(Box::new(started)));
+    desk.see(Truth::new("fca_a", X).event(5000));
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Recovered, "nobody has told of the relink yet");
+
+    let other = session("fcsess_0", -90_000, Some(RelinkOutcome::Repaired));
+    let decision = desk.see(Happened::SessionObserved(Box::new(other)));
+    assert_eq!(decision.cases, [], "a session of another day");
+    let ended = session("fcsess_1", 5001, Some(RelinkOutcome::Repaired));
+    let decision = desk.see(Happened::SessionObserved(Box::new(ended.clone())));
+    assert_eq!(decision.verdict, Verdict::Applied);
+    assert!(matches!(decision.cases[0].closed, Some((_, CaseOutcome::Relinked))));
+    assert_eq!(decision.cases[0].case.attempts.len(), 1);
+    let decision = desk.see(Happened::SessionObserved(Box::new(ended)));
+    assert_eq!((decision.verdict, decision.cases.len()), (Verdict::Unchanged, 0));
 }
 
 #[test]

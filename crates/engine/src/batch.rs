@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use relink_bus::envelope::{command_type, encode_command};
 use relink_core::command::Command;
-use relink_core::decide::{Decision, Refusal, decide};
+use relink_core::decide::{CaseChange, Decision, Refusal, decide};
 use relink_core::id::{AccountKey, Home, HomeKey};
 use relink_core::input::{Happened, Input, Verdict};
 use relink_core::policy::Policy;
@@ -105,8 +105,8 @@ impl Batch {
         }
         self.keep_history(writes, input, &decision);
         for change in decision.cases {
-            let closed = change.closed.map(|outcome| (self.now, outcome));
-            writes.cases.push(CaseRow { home: change.home, case: change.case, closed });
+            let CaseChange { home, case, closed } = change;
+            writes.cases.push(CaseRow { home, case, closed });
         }
         for command in &decision.commands {
             writes.outbox.extend(self.outbox_row(input, command, traceparent.clone()));
@@ -187,7 +187,7 @@ fn subject(world: &World, input: &Input) -> Option<(HomeKey, Option<relink_core:
         Happened::AuthorizationObserved(seen) => {
             Some((home(Home::Authorization(seen.authorization.clone())), None))
         }
-        Happened::SessionEnded(seen) => {
+        Happened::SessionObserved(seen) => {
             Some((home(Home::Authorization(seen.authorization.clone())), None))
         }
         Happened::AuthorizationMissing(id) => Some((home(Home::Authorization(id.clone())), None)),

@@ -94,7 +94,7 @@ pub fn input(body: &[u8]) -> Result<Input, MappingError> {
             Happened::AuthorizationObserved(Box::new(account::authorization(object()?, stamp)?))
         }
         Reading::Session => match session::observation(object()?, stamp)? {
-            Some(session) => Happened::SessionEnded(Box::new(session)),
+            Some(session) => Happened::SessionObserved(Box::new(session)),
             None => Happened::Ignored(Ignored::NotARelink),
         },
         Reading::AccountReference { status, must_read } => {
@@ -134,7 +134,7 @@ pub fn authorization_observation(
     account::authorization(parse(object)?, stamp)
 }
 
-/// Maps a session that was read; `None` where it was not made to relink or has not ended.
+/// Maps a session that was read; `None` where it was not made to relink.
 ///
 /// A session's body carries its `client_secret`, a credential: only the observation may travel.
 pub fn session_observation(

@@ -113,10 +113,11 @@ fn authorization(observation: &AuthorizationObservation) -> String {
 
 fn session(observation: &SessionObservation) -> String {
     let outcome = match &observation.outcome {
-        RelinkOutcome::Repaired => "repaired".to_owned(),
-        RelinkOutcome::NewAuthorization(id) => format!("new_authorization {id}"),
-        RelinkOutcome::Failed(reason) => format!("failed {reason}"),
-        RelinkOutcome::Cancelled => "cancelled".to_owned(),
+        None => "pending".to_owned(),
+        Some(RelinkOutcome::Repaired) => "repaired".to_owned(),
+        Some(RelinkOutcome::NewAuthorization(id)) => format!("new_authorization {id}"),
+        Some(RelinkOutcome::Failed(reason)) => format!("failed {reason}"),
+        Some(RelinkOutcome::Cancelled) => "cancelled".to_owned(),
     };
     let accounts: String =
         observation.accounts.iter().map(|observation| account(observation, "  ")).collect();
@@ -130,7 +131,7 @@ fn stamps(happened: &Happened) -> Vec<Stamp> {
     match happened {
         Happened::AccountObserved(observation) => vec![observation.stamp],
         Happened::AuthorizationObserved(observation) => vec![observation.stamp],
-        Happened::SessionEnded(observation) => {
+        Happened::SessionObserved(observation) => {
             let accounts = observation.accounts.iter().map(|account| account.stamp);
             accounts.chain([observation.stamp]).collect()
         }
@@ -142,7 +143,7 @@ fn summary(input: &Input) -> String {
     let happened = match &input.happened {
         Happened::AccountObserved(observation) => account(observation, ""),
         Happened::AuthorizationObserved(observation) => authorization(observation),
-        Happened::SessionEnded(observation) => session(observation),
+        Happened::SessionObserved(observation) => session(observation),
         Happened::Ignored(reason) => format!("ignored {}\n", reason.as_str()),
         other => format!("unexpected {other:?}\n"),
     };

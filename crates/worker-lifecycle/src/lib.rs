@@ -88,7 +88,7 @@ fn observed(kind: ObservedKind, delivery: &Delivery) -> Result<Input, Parking> {
         }
         (ObservedKind::Session, Some(object)) => {
             match mapping::session_observation(object, stamp).map_err(parking)? {
-                Some(session) => Happened::SessionEnded(Box::new(session)),
+                Some(session) => Happened::SessionObserved(Box::new(session)),
                 None => Happened::Ignored(Ignored::NotARelink),
             }
         }

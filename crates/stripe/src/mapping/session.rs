@@ -1,4 +1,4 @@
-//! Sessions: how an attempt to relink ended.
+//! Sessions: what has become of an attempt to relink.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::wire::{Accounts, Field, List, Map, Object, Relink};
 /// The failure reason of an attempt that gives none (Stripe docs: `failure_reason` `other`).
 const REASON_OTHER: &str = "other";
 
-/// Maps a session; `None` where it was not made to relink or has not ended.
+/// Maps a session; `None` where it was not made to relink.
 pub(super) fn observation(
     object: Object<'_>,
     stamp: Stamp,
@@ -24,8 +24,9 @@ pub(super) fn observation(
     };
     let status = object.status.value().map_or("", |text| &*text.0);
     let result = object.relink_result.value().map(|Map(result)| result);
-    let Some(outcome) = outcome(status, &authorization, result) else {
-        return Ok(None);
+    let outcome = match outcome(status, &authorization, result) {
+        None if status != "pending" => return Ok(None),
+        outcome => outcome,
     };
     let accounts = accounts(object.accounts, stamp);
     Ok(Some(SessionObservation { session, stamp, authorization, outcome, accounts }))
