@@ -7,6 +7,7 @@
 //! are not optional, and a body that lacks them is refused by name.
 
 mod account;
+mod refresh;
 mod session;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use relink_core::observation::{
 };
 use relink_core::time::Second;
 use serde_json::value::RawValue;
+
+pub use refresh::Refresh;
 
 use crate::envelope::{self, Envelope, EnvelopeError, SECOND_MAX};
 use crate::event_type::Reading;
@@ -142,6 +145,12 @@ pub fn session_observation(
     stamp: Stamp,
 ) -> Result<Option<SessionObservation>, MappingError> {
     session::observation(parse(object)?, stamp)
+}
+
+/// The last refresh of an account's `feature` (`balance`, `ownership`, `transactions`), where
+/// there was one.
+pub fn refresh(object: &RawValue, feature: &str) -> Option<Refresh> {
+    wire::object::<refresh::Refreshes<'_>>(object.get())?.of(feature)
 }
 
 fn parse(object: &RawValue) -> Result<Object<'_>, MappingError> {

@@ -11,11 +11,10 @@ use relink_bus::port::{
 use relink_core::command::VerifyAccounts;
 use relink_core::id::{AuthorizationId, Scope};
 use relink_engine::clock::Clock;
-use relink_stripe::client::{Client, ReadError};
+use relink_stripe::client::{Budget, CallError, Client, Turn};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::budget::Budget;
 use crate::metrics::Metrics;
 
 /// Commands in hand at a time: enough to fill the read budget at Stripe's usual latency.
@@ -47,7 +46,7 @@ pub struct Followup {
 /// Why a command is not done yet.
 enum Trouble {
     /// Stripe did not answer as hoped.
-    Read(ReadError),
+    Read(CallError),
     /// The bus did not take the observation.
     Publish,
     /// An observation cannot be written.
@@ -144,26 +143,26 @@ impl Followup {
         let scope =
             Scope { livemode: about.livemode, stripe_account: about.stripe_account.clone() };
         for account in &event.data.accounts {
-            self.budget.take().await;
+            let turn = self.budget.take().await;
             let read = client.account(&scope, account).await;
-            self.count_read("account", &read);
+            self.count_read("account", turn, &read);
             let (read_at, object) = match &read {
                 Ok(read) => (read.date_unix_seconds, Some(&*read.body)),
-                Err(ReadError::NotFound(_)) => (self.now_s(), None),
+                Err(CallError::NotFound(_)) => (self.now_s(), None),
                 Err(error) => return Err(Trouble::Read(error.clone())),
             };
             let kind = ObservedKind::Account;
             self.observe(kind, account.as_str(), &scope, read_at, object, &event.id).await?;
         }
         if let (true, Some(id)) = (event.data.read_authorization, &about.authorization) {
-            self.budget.take().await;
+            let turn = self.budget.take().await;
             let id = AuthorizationId::new(Arc::clone(id));
             let read = client.authorization(&scope, &id).await;
-            self.count_read("authorization", &read);
+            self.count_read("authorization", turn, &read);
             let (read_at, object) = match &read {
                 Ok(read) => (read.date_unix_seconds, Some(&*read.body)),
                 // Without the preview there is no such endpoint: nothing to be had is an answer.
-                Err(ReadError::NotFound(_) | ReadError::Permission(_)) => (self.now_s(), None),
+                Err(CallError::NotFound(_) | CallError::Permission(_)) => (self.now_s(), None),
                 Err(error) => return Err(Trouble::Read(error.clone())),
             };
             let kind = ObservedKind::Authorization;
@@ -194,16 +193,9 @@ impl Followup {
         self.publisher.publish(message).await.map_err(|_: PublishError| Trouble::Publish)
     }
 
-    fn count_read<T>(&self, object: &str, read: &Result<T, ReadError>) {
-        let result = match read {
-            Ok(_) => "ok",
-            Err(error) => {
-                if matches!(error, ReadError::RateLimited { .. }) {
-                    self.budget.refused();
-                }
-                error.as_str()
-            }
-        };
+    fn count_read<T>(&self, object: &str, turn: Turn, read: &Result<T, CallError>) {
+        self.budget.heed(turn, read);
+        let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");
         self.metrics.reads.with_label_values(&[object, result]).inc();
     }
 
@@ -222,7 +214,7 @@ fn after(trouble: Trouble) -> Settlement {
         )),
         // A wrong key is an operator's slip that may be mended within the ladder.
         Trouble::Read(error)
-            if error.is_retryable() || matches!(error, ReadError::Unauthorized(_)) =>
+            if error.is_retryable() || matches!(error, CallError::Unauthorized(_)) =>
         {
             Settlement::Retry(Parking::new(ParkReason::RetriesExhausted, error))
         }

@@ -10,7 +10,7 @@ use relink_engine::clock::SystemClock;
 use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::{Availability, Engine};
 use relink_rabbitmq::{RabbitConfig, RabbitPublisher, RabbitSubscriber};
-use relink_worker_followup::budget::Budget;
+use relink_stripe::client::Budget;
 use relink_worker_followup::{Followup, Metrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -47,6 +47,12 @@ impl Call {
         self.params.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a parameter is there, by itself or with something in brackets behind it.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        let mut rests = self.params.iter().filter_map(|(given, _)| given.strip_prefix(name));
+        rests.any(|rest| rest.is_empty() || rest.starts_with('['))
+    }
+
     /// All values of an array parameter, written `name[]` or `name[0]`.
     pub(crate) fn array(&self, name: &str) -> Vec<&str> {
         let is_item = |key: &str| {

@@ -16,6 +16,10 @@ use crate::version::Shape;
 /// How many idempotency keys are kept; Stripe keeps them for a day.
 const MAX_REPLAYS: usize = 10_000;
 
+/// The parameters of a session that only preview versions have, whatever stands in brackets
+/// behind them.
+const PREVIEW_ONLY: [&str; 3] = ["relink_options", "ui_mode", "hosted"];
+
 /// Answers a write; `None` if there is no such URL.
 pub(crate) fn answer(
     state: &mut State,
@@ -55,12 +59,11 @@ fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
     if permissions.is_empty() {
         return Err(Failure::parameter("permissions", "Missing required param: permissions."));
     }
-    let preview_only = ["relink_options[authorization]", "ui_mode", "hosted[delivery_method]"];
     if call.shape != Shape::Preview
-        && let Some(name) = preview_only.into_iter().find(|name| call.param(name).is_some())
+        && let Some(name) = PREVIEW_ONLY.into_iter().find(|name| call.names(name))
     {
-        let unknown = Failure::coded("parameter_unknown", format!("Unknown parameter: {name}"));
-        return Err(unknown);
+        let message = format!("Received unknown parameter: {name}");
+        return Err(Failure::coded("parameter_unknown", message));
     }
     let holder = call.param("account_holder[customer]").map(|id| Holder::Customer(id.into()));
     let holder = holder

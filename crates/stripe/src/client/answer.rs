@@ -6,7 +6,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::{Malformed, ReadError, Trace};
+use super::error::{CallError, Malformed, Trace};
 use super::read::Read;
 use crate::wire::{self, Field, Map, Text};
 
@@ -25,7 +25,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Result<Self, ReadError> {
+    pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Result<Self, CallError> {
         let date_unix_seconds = date(headers).ok_or_else(|| malformed(headers, Malformed::Date))?;
         let body = serde_json::from_slice(body).map_err(|_| malformed(headers, Malformed::Body))?;
         Ok(Self { body, date_unix_seconds, request_id: text(headers, REQUEST_ID) })
@@ -36,9 +36,13 @@ impl Answer {
         Read::new(self.date_unix_seconds, self.request_id.clone(), body)
     }
 
-    pub(super) fn malformed(&self, what: Malformed) -> ReadError {
-        let trace = Trace { code: None, request_id: self.request_id.clone() };
-        ReadError::Malformed { what, trace }
+    pub(super) fn malformed(&self, what: Malformed) -> CallError {
+        CallError::Malformed { what, trace: self.trace() }
+    }
+
+    /// By what Stripe finds the request.
+    pub(super) fn trace(&self) -> Trace {
+        Trace { code: None, request_id: self.request_id.clone() }
     }
 }
 
@@ -69,39 +73,77 @@ struct Refusal<'a> {
 struct RefusalError<'a> {
     #[serde(default, borrow)]
     code: Field<Text<'a>>,
+    #[serde(default, borrow, rename = "type")]
+    kind: Field<Text<'a>>,
+    #[serde(default, borrow)]
+    message: Field<Text<'a>>,
+    #[serde(default, borrow)]
+    param: Field<Text<'a>>,
 }
 
-pub(super) fn malformed(headers: &HeaderMap, what: Malformed) -> ReadError {
+/// The names that only versions with the preview of relinking know (Stripe docs: sessions).
+const PREVIEW_PARAMETERS: [&str; 3] = ["relink_options", "hosted", "ui_mode"];
+
+const PARAMETER_UNKNOWN: &str = "parameter_unknown";
+const ACCOUNT_INACTIVE: &str = "financial_connections_account_inactive";
+
+pub(super) fn malformed(headers: &HeaderMap, what: Malformed) -> CallError {
     let trace = Trace { code: None, request_id: text(headers, REQUEST_ID) };
-    ReadError::Malformed { what, trace }
+    CallError::Malformed { what, trace }
 }
 
-pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ReadError {
-    let trace = Trace { code: code(body), request_id: text(headers, REQUEST_ID) };
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> CallError {
+    let error = error(body);
+    let trace = Trace {
+        code: error.as_ref().and_then(RefusalError::name),
+        request_id: text(headers, REQUEST_ID),
+    };
     match status {
-        StatusCode::UNAUTHORIZED => ReadError::Unauthorized(trace),
-        StatusCode::FORBIDDEN => ReadError::Permission(trace),
+        StatusCode::UNAUTHORIZED => CallError::Unauthorized(trace),
+        StatusCode::FORBIDDEN => CallError::Permission(trace),
         // Only this code speaks of the object. A version or account without the preview gets a
         // 404 for the path itself, which must never be taken for a missing authorization.
         StatusCode::NOT_FOUND if trace.code.as_deref() == Some("resource_missing") => {
-            ReadError::NotFound(trace)
+            CallError::NotFound(trace)
         }
-        StatusCode::NOT_FOUND => ReadError::Permission(trace),
+        StatusCode::NOT_FOUND => CallError::Permission(trace),
         StatusCode::TOO_MANY_REQUESTS => {
-            ReadError::RateLimited { reason: text(headers, RATE_LIMITED_REASON), trace }
+            CallError::RateLimited { reason: text(headers, RATE_LIMITED_REASON), trace }
         }
         _ if status == StatusCode::CONFLICT || status.is_server_error() => {
-            ReadError::Server { status: status.as_u16(), trace }
+            CallError::Server { status: status.as_u16(), trace }
         }
-        _ => ReadError::Refused { status: status.as_u16(), trace },
+        _ if trace.code.as_deref() == Some(ACCOUNT_INACTIVE) => CallError::AccountInactive(trace),
+        _ if error.is_some_and(|error| error.is_of_preview()) => CallError::PreviewMissing(trace),
+        _ => CallError::Refused { status: status.as_u16(), trace },
     }
 }
 
-fn code(body: &[u8]) -> Option<String> {
+fn error(body: &[u8]) -> Option<RefusalError<'_>> {
     let body = std::str::from_utf8(body).ok()?;
-    let Map(error) = wire::object::<Refusal<'_>>(body)?.error.into_value()?;
-    let Text(code) = error.code.into_value()?;
-    kept(&code)
+    wire::object::<Refusal<'_>>(body)?.error.into_value().map(|Map(error)| error)
+}
+
+impl RefusalError<'_> {
+    /// The code. A key that was used for another request is told by its type alone.
+    fn name(&self) -> Option<String> {
+        let code = self
+            .code
+            .value()
+            .or_else(|| self.kind.value().filter(|Text(kind)| kind == "idempotency_error"));
+        code.and_then(|Text(code)| kept(code))
+    }
+
+    /// Whether a parameter of the preview is what Stripe does not know.
+    fn is_of_preview(&self) -> bool {
+        let text = |field: &Field<Text<'_>>, test: &dyn Fn(&str) -> bool| {
+            field.value().is_some_and(|Text(text)| test(text))
+        };
+        let names_one = |text: &str| PREVIEW_PARAMETERS.iter().any(|name| text.contains(name));
+        let is_unknown = text(&self.code, &|code| code == PARAMETER_UNKNOWN)
+            || text(&self.message, &|words| words.starts_with("Received unknown parameter"));
+        is_unknown && (text(&self.param, &names_one) || text(&self.message, &names_one))
+    }
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The most retries of one read, whatever is configured: further patience is the caller's queue.
+/// The most retries of one call, whatever is configured: further patience is the caller's queue.
 pub const RETRIES_MAX: u32 = 10;
 
 /// Settings of a [`Client`](super::Client).
@@ -15,15 +15,15 @@ pub const RETRIES_MAX: u32 = 10;
 pub struct ClientConfig {
     /// Where the API is: `https://api.stripe.com`, or a stand-in's address.
     pub base: String,
-    /// The API key; a restricted key that may read Financial Connections will do.
+    /// The API key; a restricted key that may use Financial Connections and read events will do.
     pub api_key: SecretString,
-    /// The `Stripe-Version` of every read: a `*.preview` one.
+    /// The `Stripe-Version` of every call: a `*.preview` one.
     pub version: String,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
     /// How long one attempt may take, from connecting to the last byte.
     pub timeout: Duration,
-    /// How often a read is tried again, at most [`RETRIES_MAX`] times.
+    /// How often a call is tried again, at most [`RETRIES_MAX`] times.
     pub max_retries: u32,
     /// The shortest wait before a retry; it doubles with every further one.
     pub retry_base: Duration,
@@ -112,7 +112,7 @@ pub enum ConfigError {
     Tls,
 }
 
-fn is_header_text(text: &str) -> bool {
+pub(super) fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

@@ -1,4 +1,4 @@
-//! Why a read failed: a closed list that feeds log, metric and the retry ladder.
+//! Why a call failed: a closed list that feeds log, metric and the retry ladder.
 
 /// What Stripe said beside the refusal; neither holds anything of the request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -9,11 +9,14 @@ pub struct Trace {
     pub request_id: Option<String>,
 }
 
-/// What is wrong with an answer.
+/// What is wrong with an answer, or with what was to be asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Malformed {
     /// The id cannot be Stripe's, so nothing was sent.
     Id,
+    /// Stripe takes no such request, so nothing was sent: the idempotency key cannot stand in a
+    /// header, or more types are named than may be.
+    Request,
     /// There is no readable `Date` header, so the answer cannot be placed in time.
     Date,
     /// The body is not JSON.
@@ -31,6 +34,7 @@ impl Malformed {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Id => "id",
+            Self::Request => "request",
             Self::Date => "date",
             Self::Body => "body",
             Self::TooLarge => "too_large",
@@ -40,9 +44,9 @@ impl Malformed {
     }
 }
 
-/// Why a read failed, after the retries that were worth making.
+/// Why a call failed, after the retries that were worth making.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum CallError {
     /// Stripe knows no such object (404, code `resource_missing`).
     #[error("no such object")]
     NotFound(Trace),
@@ -57,6 +61,17 @@ pub enum ReadError {
     /// that there is no such object.
     #[error("the API key is of the other mode")]
     OtherMode,
+    /// Stripe does not know the parameters of a relink (400, `parameter_unknown`), or has left
+    /// them out of what it made.
+    #[error(
+        "the API key or version lacks the preview of relinking: use a *.preview version, and ask \
+         Stripe to enable it for the account"
+    )]
+    PreviewMissing(Trace),
+    /// The account is inactive, so its data cannot be refreshed
+    /// (`financial_connections_account_inactive`).
+    #[error("the account is inactive")]
+    AccountInactive(Trace),
     /// Too many requests (429).
     #[error("rate limited")]
     RateLimited {
@@ -87,8 +102,8 @@ pub enum ReadError {
     /// No connection, or it broke, also on the last retry.
     #[error("connection failed")]
     Connection,
-    /// The answer is not what it has to be.
-    #[error("malformed answer: {}", what.as_str())]
+    /// The answer, or the question, is not what it has to be.
+    #[error("malformed {}", what.as_str())]
     Malformed {
         /// What is wrong with it.
         what: Malformed,
@@ -97,8 +112,8 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    /// Whether the same read may succeed later without anyone changing anything.
+impl CallError {
+    /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Server { .. } | Self::Timeout | Self::Connection => {
@@ -108,9 +123,18 @@ impl ReadError {
             | Self::Unauthorized(_)
             | Self::Permission(_)
             | Self::OtherMode
+            | Self::PreviewMissing(_)
+            | Self::AccountInactive(_)
             | Self::Refused { .. }
             | Self::Malformed { .. } => false,
         }
+    }
+
+    /// Whether too much was asked for. An object that another request holds (code
+    /// `lock_timeout`) is answered with 429 as well, whatever the rate.
+    pub fn is_over_rate(&self) -> bool {
+        matches!(self, Self::RateLimited { trace, .. }
+            if trace.code.as_deref() != Some("lock_timeout"))
     }
 
     /// The reason's name in metrics.
@@ -120,6 +144,8 @@ impl ReadError {
             Self::Unauthorized(_) => "unauthorized",
             Self::Permission(_) => "permission",
             Self::OtherMode => "other_mode",
+            Self::PreviewMissing(_) => "preview_missing",
+            Self::AccountInactive(_) => "account_inactive",
             Self::RateLimited { .. } => "rate_limited",
             Self::Refused { .. } => "refused",
             Self::Server { .. } => "server",
@@ -135,6 +161,8 @@ impl ReadError {
             Self::NotFound(trace)
             | Self::Unauthorized(trace)
             | Self::Permission(trace)
+            | Self::PreviewMissing(trace)
+            | Self::AccountInactive(trace)
             | Self::RateLimited { trace, .. }
             | Self::Refused { trace, .. }
             | Self::Server { trace, .. }

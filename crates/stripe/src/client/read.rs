@@ -3,10 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use relink_core::observation::{AccountObservation, AuthorizationObservation, Stamp};
+use relink_core::observation::{
+    AccountObservation, AuthorizationObservation, SessionObservation, Stamp,
+};
 use serde_json::value::RawValue;
 
-use crate::mapping::{self, MappingError};
+use crate::mapping::{self, MappingError, Refresh};
 
 /// Something that can be observed in the body of a read.
 pub trait Observed: Sized {
@@ -26,13 +28,20 @@ impl Observed for AuthorizationObservation {
     }
 }
 
+/// A session that is pending, or that is not to relink, is nothing to observe.
+impl Observed for Option<SessionObservation> {
+    fn observed(body: &RawValue, stamp: Stamp) -> Result<Self, MappingError> {
+        mapping::session_observation(body, stamp)
+    }
+}
+
 /// One object as Stripe answered; `T` is what it is to be observed as.
 pub struct Read<T> {
     /// The second of the response's `Date` header: when Stripe said so, by its own clock.
     pub date_unix_seconds: i64,
     /// The `Request-Id` header.
     pub request_id: Option<String>,
-    /// The object's JSON, unchanged.
+    /// The object's JSON, unchanged; a session's without its secrets.
     pub body: Box<RawValue>,
     observed: PhantomData<fn() -> T>,
 }
@@ -59,6 +68,14 @@ impl<T: Observed> Read<T> {
     }
 }
 
+impl Read<AccountObservation> {
+    /// How the last refresh of a feature (`balance`, `ownership`, `transactions`) went, and when
+    /// the next may be asked for; `None` where there was none.
+    pub fn refresh(&self, feature: &str) -> Option<Refresh> {
+        mapping::refresh(&self.body, feature)
+    }
+}
+
 /// Leaves the body out: it is a customer's.
 impl<T> fmt::Debug for Read<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +86,7 @@ impl<T> fmt::Debug for Read<T> {
     }
 }
 
-/// The accounts of a holder, each stamped with the answer it came in.
+/// The accounts of a holder or a session, each stamped with the answer it came in.
 #[derive(Debug)]
 pub struct Listing {
     /// The accounts, in Stripe's order.

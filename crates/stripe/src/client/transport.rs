@@ -8,12 +8,16 @@ use reqwest::{Response, Url, redirect};
 use secrecy::ExposeSecret;
 
 use super::answer::{self, Answer};
-use super::config::{ClientConfig, ConfigError, RETRIES_MAX, is_loopback};
-use super::error::{Malformed, ReadError};
+use super::config::{ClientConfig, ConfigError, RETRIES_MAX, is_header_text, is_loopback};
+use super::error::{CallError, Malformed, Trace};
 
 /// The longest answer that is read, in bytes: a page of 100 accounts takes about 200 KB.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The longest key Stripe takes (Stripe docs: idempotent requests).
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 
@@ -28,9 +32,20 @@ pub(super) struct Transport {
     retry_cap: Duration,
 }
 
+/// What is asked of Stripe, attempt after attempt.
+struct Call<'a> {
+    url: Url,
+    post: Option<Post<'a>>,
+}
+
+struct Post<'a> {
+    form: &'a [(&'a str, &'a str)],
+    idempotency_key: &'a str,
+}
+
 /// An attempt that failed, and whether another one is worth making.
 struct Failure {
-    error: ReadError,
+    error: CallError,
     retry: bool,
 }
 
@@ -65,20 +80,41 @@ impl Transport {
         })
     }
 
-    /// Gets what stands under `/v1/financial_connections/…`.
+    /// Gets what stands under a path.
     pub(super) async fn get(
         &self,
         scope: &Scope,
         path: &[&str],
         query: &[(&str, &str)],
-    ) -> Result<Answer, ReadError> {
-        if self.livemode.is_some_and(|livemode| livemode != scope.livemode) {
-            return Err(ReadError::OtherMode);
+    ) -> Result<Answer, CallError> {
+        self.call(scope, &Call { url: self.url(path, query), post: None }).await
+    }
+
+    /// Posts a form; every attempt carries the same key, so that Stripe does it once (Stripe
+    /// docs: idempotent requests, keys of up to 255 characters).
+    pub(super) async fn post(
+        &self,
+        scope: &Scope,
+        path: &[&str],
+        form: &[(&str, &str)],
+        idempotency_key: &str,
+    ) -> Result<Answer, CallError> {
+        let fits = idempotency_key.len() <= IDEMPOTENCY_KEY_BYTES_MAX;
+        if !fits || !is_header_text(idempotency_key) {
+            let what = Malformed::Request;
+            return Err(CallError::Malformed { what, trace: Trace::default() });
         }
-        let url = self.url(path, query);
+        let post = Some(Post { form, idempotency_key });
+        self.call(scope, &Call { url: self.url(path, &[]), post }).await
+    }
+
+    async fn call(&self, scope: &Scope, call: &Call<'_>) -> Result<Answer, CallError> {
+        if self.livemode.is_some_and(|livemode| livemode != scope.livemode) {
+            return Err(CallError::OtherMode);
+        }
         let mut attempt = 0;
         loop {
-            match self.attempt(&url, scope).await {
+            match self.attempt(call, scope).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if !failure.retry || attempt >= self.retries => {
                     return Err(failure.error);
@@ -90,8 +126,15 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, url: &Url, scope: &Scope) -> Result<Answer, Failure> {
-        let mut request = self.http.get(url.clone());
+    async fn attempt(&self, call: &Call<'_>, scope: &Scope) -> Result<Answer, Failure> {
+        let mut request = match &call.post {
+            None => self.http.get(call.url.clone()),
+            Some(post) => self
+                .http
+                .post(call.url.clone())
+                .header(IDEMPOTENCY_KEY, post.idempotency_key)
+                .form(post.form),
+        };
         if let Some(account) = &scope.stripe_account {
             request = request.header(STRIPE_ACCOUNT, &**account);
         }
@@ -110,7 +153,7 @@ impl Transport {
         let mut url = self.base.clone();
         // The base was checked to have a path that can be extended.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["v1", "financial_connections"]).extend(path);
+            segments.pop_if_empty().push("v1").extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -131,7 +174,7 @@ impl Failure {
     /// Stripe's SDKs retry whatever happened to the connection. The error itself names the URL
     /// and goes no further.
     fn of_connection(error: reqwest::Error) -> Self {
-        let error = if error.is_timeout() { ReadError::Timeout } else { ReadError::Connection };
+        let error = if error.is_timeout() { CallError::Timeout } else { CallError::Connection };
         Self { error, retry: true }
     }
 }

@@ -12,8 +12,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// The most elements kept of a list: the longest page Stripe gives (Stripe docs: `limit` 1–100).
-pub(crate) const LIST_MAX: usize = 100;
+/// The most elements kept of a list: the accounts Relink lets an authorization have, which a
+/// session may return all at once; a page of Stripe's holds 100 (Stripe docs: `limit` 1–100).
+pub(crate) const LIST_MAX: usize = 200;
 
 /// What a body says under one key.
 #[derive(Default)]

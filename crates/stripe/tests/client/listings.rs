@@ -1,7 +1,7 @@
 //! All accounts of a holder, page by page.
 
 use relink_core::observation::Holder;
-use relink_stripe::client::{Malformed, PAGES_MAX, ReadError};
+use relink_stripe::client::{CallError, Malformed, PAGES_MAX};
 use serde_json::json;
 
 use crate::server::{DATE_UNIX, Reply, account, live, serve, trace};
@@ -51,6 +51,6 @@ async fn a_listing_without_end_is_bounded_and_holders_choose_their_filter() {
         let (_, client) = serve([Reply::new(200, &odd)]).await;
         let holder = Holder { kind: "customer".into(), id: "cus_1".into() };
         let error = client.accounts_of_holder(&live(), &holder).await.expect_err("no page");
-        assert_eq!(error, ReadError::Malformed { what: Malformed::Page, trace: trace(None) });
+        assert_eq!(error, CallError::Malformed { what: Malformed::Page, trace: trace(None) });
     }
 }

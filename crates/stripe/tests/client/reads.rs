@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relink_core::id::Scope;
 use relink_core::observation::{Stamp, Status};
-use relink_stripe::client::{Client, Malformed, ReadError, Trace};
+use relink_stripe::client::{CallError, Client, Malformed, Trace};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -51,7 +51,7 @@ async fn server_errors_and_conflicts_are_retried_and_then_told() {
         client.account(&live(), &"fca_1".into()).await.expect("the second answer");
         assert_eq!(script.asked.lock().expect("a lock").len(), 2);
         let (asked, error) = failure([bad]).await;
-        assert_eq!((asked, &error), (3, &ReadError::Server { status, trace: trace(None) }));
+        assert_eq!((asked, &error), (3, &CallError::Server { status, trace: trace(None) }));
         assert!(error.is_retryable());
     }
 }
@@ -74,9 +74,9 @@ async fn a_bare_429_is_handed_back_with_its_reason() {
     assert_eq!(asked, 1);
     assert!(error.is_retryable());
     let reason = Some("endpoint-rate".to_owned());
-    assert_eq!(error, ReadError::RateLimited { reason, trace: trace(Some("rate_limit")) });
+    assert_eq!(error, CallError::RateLimited { reason, trace: trace(Some("rate_limit")) });
     let (_, error) = failure([Reply::new(429, &refused("lock_timeout"))]).await;
-    assert_eq!(error, ReadError::RateLimited { reason: None, trace: trace(Some("lock_timeout")) });
+    assert_eq!(error, CallError::RateLimited { reason: None, trace: trace(Some("lock_timeout")) });
 }
 
 #[tokio::test]
@@ -84,27 +84,31 @@ async fn refusals_are_told_apart_and_not_retried() {
     let unknown_path = json!({"error": {"type": "invalid_request_error",
         "message": "Unrecognized request URL"}});
     let refused_request =
-        ReadError::Refused { status: 400, trace: trace(Some("parameter_unknown")) };
+        CallError::Refused { status: 400, trace: trace(Some("parameter_unknown")) };
     for (reply, expected) in [
         (
             Reply::new(404, &refused("resource_missing")),
-            ReadError::NotFound(trace(Some("resource_missing"))),
+            CallError::NotFound(trace(Some("resource_missing"))),
         ),
-        (Reply::new(404, &unknown_path), ReadError::Permission(trace(None))),
+        (Reply::new(404, &unknown_path), CallError::Permission(trace(None))),
         (
             Reply::new(403, &refused("more_permissions_required")),
-            ReadError::Permission(trace(Some("more_permissions_required"))),
+            CallError::Permission(trace(Some("more_permissions_required"))),
         ),
         (
             Reply::new(401, &refused("api_key_expired")),
-            ReadError::Unauthorized(trace(Some("api_key_expired"))),
+            CallError::Unauthorized(trace(Some("api_key_expired"))),
         ),
         (Reply::new(400, &refused("parameter_unknown")), refused_request),
         (
-            Reply::new(302, &json!({})).header("location", "/x"),
-            ReadError::Refused { status: 302, trace: trace(None) },
+            Reply::new(400, &refused("financial_connections_account_inactive")),
+            CallError::AccountInactive(trace(Some("financial_connections_account_inactive"))),
         ),
-        (Reply::new(404, &json!("<html>")), ReadError::Permission(trace(None))),
+        (
+            Reply::new(302, &json!({})).header("location", "/x"),
+            CallError::Refused { status: 302, trace: trace(None) },
+        ),
+        (Reply::new(404, &json!("<html>")), CallError::Permission(trace(None))),
     ] {
         let (asked, error) = failure([reply]).await;
         assert_eq!((asked, &error), (1, &expected));
@@ -131,7 +135,7 @@ async fn malformed_answers_are_refused() {
     ] {
         let (asked, error) = failure([reply]).await;
         assert_eq!(asked, 1);
-        assert_eq!(error, ReadError::Malformed { what: expected, trace: trace(None) });
+        assert_eq!(error, CallError::Malformed { what: expected, trace: trace(None) });
     }
 }
 
@@ -140,7 +144,7 @@ async fn silence_times_out_after_the_retries() {
     let mut silent = Reply::new(200, &account("fca_1"));
     silent.after = Duration::from_secs(60);
     let (asked, error) = failure([silent.clone()]).await;
-    assert_eq!((asked, &error), (3, &ReadError::Timeout));
+    assert_eq!((asked, &error), (3, &CallError::Timeout));
     assert!(error.is_retryable());
     let (_, client) = serve([silent, Reply::new(200, &account("fca_1"))]).await;
     client.account(&live(), &"fca_1".into()).await.expect("the second answer");
@@ -153,7 +157,7 @@ async fn nobody_listening_is_a_connection_error() {
     drop(listener);
     let client = Client::new(config(&base)).expect("a client");
     let error = client.account(&live(), &"fca_1".into()).await.expect_err("no server");
-    assert_eq!(error, ReadError::Connection);
+    assert_eq!(error, CallError::Connection);
     assert!(error.is_retryable());
 }
 
@@ -162,9 +166,9 @@ async fn ids_of_another_shape_and_objects_of_the_other_mode_are_not_asked_for() 
     let (script, client) = serve([Reply::new(200, &account("fca_1"))]).await;
     for id in ["", "..", ".", "fca_1/disconnect", "fca_1?expand", "fca%2e"] {
         let error = client.account(&live(), &id.into()).await.expect_err("no such id");
-        assert_eq!(error, ReadError::Malformed { what: Malformed::Id, trace: Trace::default() });
+        assert_eq!(error, CallError::Malformed { what: Malformed::Id, trace: Trace::default() });
     }
     let error = client.account(&Scope::own(false), &"fca_1".into()).await.expect_err("test mode");
-    assert_eq!(error, ReadError::OtherMode);
+    assert_eq!(error, CallError::OtherMode);
     assert!(script.asked.lock().expect("a lock").is_empty());
 }

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::response::Response;
 use relink_core::id::Scope;
-use relink_stripe::client::{Client, ClientConfig, ReadError, Trace};
+use relink_stripe::client::{CallError, Client, ClientConfig, Trace};
+use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -47,6 +49,26 @@ pub(crate) struct Script {
     pub(crate) replies: Arc<Mutex<VecDeque<Reply>>>,
     /// Path and query, then the headers that matter.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    /// Of each POST: path, idempotency key, and the form decoded.
+    pub(crate) posted: Arc<Mutex<Vec<Posted>>>,
+}
+
+/// One POST.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Posted {
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) form: Vec<(String, String)>,
+}
+
+async fn posted(request: Request) -> Posted {
+    let path = request.uri().to_string();
+    let key = request.headers()["idempotency-key"].to_str().expect("text").to_owned();
+    let body = to_bytes(request.into_body(), usize::MAX).await.expect("a body");
+    // The same encoding as that of a query.
+    let body = std::str::from_utf8(&body).expect("text");
+    let query = Url::parse(&format!("http://x/?{body}")).expect("a URL");
+    Posted { path, key, form: query.query_pairs().into_owned().collect() }
 }
 
 fn line(request: &Request) -> String {
@@ -58,6 +80,10 @@ fn line(request: &Request) -> String {
 
 async fn answer(State(script): State<Script>, request: Request) -> Response {
     script.asked.lock().expect("a lock").push(line(&request));
+    if request.method() == Method::POST {
+        let posted = posted(request).await;
+        script.posted.lock().expect("a lock").push(posted);
+    }
     // The last reply stands for all that follow.
     let reply = {
         let mut replies = script.replies.lock().expect("a lock");
@@ -110,7 +136,7 @@ pub(crate) fn live() -> Scope {
     Scope::own(true)
 }
 
-pub(crate) async fn failure(replies: impl IntoIterator<Item = Reply>) -> (usize, ReadError) {
+pub(crate) async fn failure(replies: impl IntoIterator<Item = Reply>) -> (usize, CallError) {
     let (script, client) = serve(replies).await;
     let error = client.account(&live(), &"fca_1".into()).await.expect_err("a refusal");
     let asked = script.asked.lock().expect("a lock").len();
