@@ -16,6 +16,7 @@ use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
 };
 use relink_sqlite::SqliteStore;
+use serde_json::Value;
 
 /// What becomes of an input.
 #[derive(Clone, Copy)]
@@ -159,6 +160,12 @@ impl Wire {
     /// Ids of what came out, in order.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.came_out.lock().unwrap().iter().map(|message| message.id.to_string()).collect()
+    }
+
+    /// Bodies of what came out, in order.
+    pub(crate) fn bodies(&self) -> Vec<Value> {
+        let came_out = self.came_out.lock().unwrap();
+        came_out.iter().map(|message| serde_json::from_slice(&message.body).unwrap()).collect()
     }
 
     /// Names of the commands that came out, in order.

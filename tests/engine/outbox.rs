@@ -1,9 +1,13 @@
 //! From the outbox to the bus, whatever happens in between.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use relink_core::time::Span;
+use relink_engine::clock::Clock as _;
 use relink_engine::consume::Order;
+use relink_engine::link::{LinkSigner, Links};
+use relink_engine::store::{OutboxRow, Store as _};
 
 use crate::bodies::deactivated;
 use crate::faults::Mood;
@@ -96,6 +100,35 @@ async fn a_lost_answer_counts_as_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_prompt_gets_its_link_on_the_way_out_and_no_database_ever_holds_it() {
+    let mut stand = Stand::new();
+    let signer = LinkSigner::new([[7; 32]]).unwrap();
+    let links = Links::new(signer.clone(), "https://relink.example.com");
+    stand.engine.outbox.links = Some(links);
+    stand.wire.set(Mood::Forgetful);
+    stand.run(vec![deactivated("1")]).await;
+    stand.wall.turn(CLAIMS_RUN_OUT);
+    let now = stand.wall.now();
+    let rows = stand.store.claim_outbox(now, now, 9).await.unwrap();
+    let held = |row: &OutboxRow| String::from_utf8_lossy(&row.body).contains("relink_url");
+    assert_eq!((rows.len(), rows.iter().any(held)), (2, false));
+
+    stand.wire.set(Mood::Well);
+    assert_eq!(stand.engine.outbox.sweep().await, Ok(2));
+    let urls: Vec<String> = stand
+        .wire
+        .bodies()
+        .iter()
+        .filter_map(|body| Some(body["data"]["relink_url"].as_str()?.to_owned()))
+        .collect();
+    assert_eq!(urls.len(), 2, "one prompt, sent twice");
+    assert_eq!(urls[0], urls[1]);
+    let token = urls[0].strip_prefix("https://relink.example.com/relink/").unwrap();
+    let claims = signer.verify(token, now).unwrap();
+    assert_eq!((claims.case.as_str(), &*claims.subject), ("live:fcauth_1:case-1", "fcauth_1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_relays_send_a_backlog_once() {
     let stand = Stand::new();
     stand.wire.set(Mood::Away);
@@ -106,7 +139,7 @@ async fn two_relays_send_a_backlog_once() {
     let (one, other) = tokio::join!(stand.engine.outbox.sweep(), stand.engine.outbox.sweep());
     assert_eq!(one.unwrap() + other.unwrap(), 800);
     let ids = stand.wire.ids();
-    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    let distinct: BTreeSet<_> = ids.iter().collect();
     assert_eq!((ids.len(), distinct.len()), (800, 800));
 }
 

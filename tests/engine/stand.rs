@@ -106,6 +106,7 @@ impl Stand {
             publisher: wire.clone(),
             wall: wall.clone(),
             metrics: Arc::clone(&metrics),
+            links: None,
         };
         let engine = Engine {
             database: relink_engine::engine::Availability::default(),

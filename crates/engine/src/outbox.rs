@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use relink_bus::envelope::CloudEvent;
 use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Headers, Message};
 use relink_bus::port::Publisher;
 use relink_bus::topology::Exchange;
+use relink_core::command::{PromptRelink, RemindRelink};
 use relink_core::time::Span;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::store::{OutboxRow, Store, StoreError};
 
@@ -31,6 +37,8 @@ pub struct Outbox {
     pub wall: Arc<dyn Clock>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Makes the links that prompts carry; `None` without a relink page.
+    pub links: Option<Links>,
 }
 
 impl Outbox {
@@ -42,7 +50,7 @@ impl Outbox {
         }
         let started = Instant::now();
         let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
-        let messages = rows.into_iter().map(message).collect();
+        let messages = rows.into_iter().map(|row| self.message(row)).collect();
         let results = self.publisher.publish_all(messages).await;
         self.metrics.publish_seconds.observe(started.elapsed().as_secs_f64());
         let mut taken = Vec::with_capacity(ids.len());
@@ -89,6 +97,35 @@ impl Outbox {
         }
     }
 
+    /// The message of a row. A prompt gets its link only here, on the way out: links are secrets,
+    /// and no secret is kept in the database. Made of what the row holds, it is the same link
+    /// whenever and by whomever the row is sent, until the newest key is another.
+    fn message(&self, row: OutboxRow) -> Message {
+        let linked = self.links.as_ref().and_then(|links| Self::linked(links, &row));
+        let mut message = message(row);
+        if let Some(body) = linked {
+            message.body = body;
+        }
+        message
+    }
+
+    fn linked(links: &Links, row: &OutboxRow) -> Option<Bytes> {
+        let link = |prompt: &mut PromptRelink, subject: &str| {
+            let url = links.url(&prompt.case, subject, &row.scope, row.decided_at);
+            prompt.relink_url = Some(url.into());
+        };
+        let linked = match row.kind.strip_prefix("relink.")?.strip_suffix(".v1")? {
+            "prompt_relink" => edited(&row.body, |event: &mut CloudEvent<PromptRelink>| {
+                link(&mut event.data, &event.subject);
+            }),
+            "remind_relink" => edited(&row.body, |event: &mut CloudEvent<RemindRelink>| {
+                link(&mut event.data.prompt, &event.subject);
+            }),
+            _ => return None,
+        };
+        linked.inspect_err(|error| tracing::error!(%error, "a prompt goes out without link")).ok()
+    }
+
     /// The relay: sweeps until told to stop.
     pub async fn relay(self, stop: CancellationToken) {
         let mut away = false;
@@ -107,6 +144,16 @@ impl Outbox {
             }
         }
     }
+}
+
+/// Reads a command, changes its data and writes it again.
+fn edited<Data: DeserializeOwned + Serialize>(
+    body: &[u8],
+    edit: impl FnOnce(&mut CloudEvent<Data>),
+) -> serde_json::Result<Bytes> {
+    let mut event = serde_json::from_slice(body)?;
+    edit(&mut event);
+    serde_json::to_vec(&event).map(Bytes::from)
 }
 
 fn message(row: OutboxRow) -> Message {

@@ -142,6 +142,19 @@ pub(crate) struct PolicyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// Where customers reach the relink page: https://relink.example.com; prompts carry links
+    #[arg(long, env = "RELINK_PORTAL_URL")]
+    pub(crate) portal_url: Option<String>,
+    /// What links are signed with: at least 32 bytes; several while one is rotated, newest first
+    #[arg(long, env = "RELINK_LINK_KEY", hide_env_values = true)]
+    pub(crate) link_key: Option<String>,
+    /// A file that holds it instead
+    #[arg(long, env = "RELINK_LINK_KEY_FILE")]
+    pub(crate) link_key_file: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RetentionArgs {
     /// How long inbox and history are kept, in days; at least 35, above Stripe's replay of 30
     #[arg(long, env = "RELINK_RETENTION_DAYS", default_value = "90")]
@@ -175,6 +188,8 @@ pub(crate) struct WorkerArgs {
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
     /// Deliveries that the broker hands out ahead of their acknowledgement, per worker
     #[arg(long, env = "RELINK_PREFETCH", default_value = "512")]
     pub(crate) prefetch: String,
@@ -193,6 +208,8 @@ pub(crate) struct SchedulerArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    #[command(flatten)]
     pub(crate) retention: RetentionArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
@@ -210,6 +227,8 @@ pub(crate) struct StandaloneArgs {
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
     /// Post every command there as well, signed as Standard Webhooks

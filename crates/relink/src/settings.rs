@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use relink_core::policy::Policy;
 use relink_core::time::Span;
+use relink_engine::link::{LinkSigner, Links};
 use relink_ingress::IngressConfig;
 use relink_postgres::PostgresConfig;
 use relink_rabbitmq::RabbitConfig;
@@ -16,7 +17,7 @@ use relink_stripe::signature::Verifier;
 use secrecy::SecretString;
 
 use crate::cli::{
-    AdminArgs, AmqpArgs, DatabaseArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
+    AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
 };
 use crate::failure::Failure;
 
@@ -173,6 +174,38 @@ impl Problems {
         Some(Stripe { client: Some(config), reads_per_second })
     }
 
+    pub(crate) fn choices(&mut self, policy: &PolicyArgs, link: LinkArgs) -> Option<Choices> {
+        let policy = self.policy(policy);
+        let links = self.links(link);
+        Some(Choices { policy: policy?, links: links? })
+    }
+
+    /// The links that prompts carry; `None` inside where there is no relink page.
+    fn links(&mut self, args: LinkArgs) -> Option<Option<Links>> {
+        let count = self.0.len();
+        let key = self.secret("RELINK_LINK_KEY", args.link_key, args.link_key_file);
+        let url = args.portal_url.filter(|url| !url.is_empty());
+        let Some(url) = url else { return (self.0.len() == count).then_some(None) };
+        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        if !url.starts_with("https://") && !local.iter().any(|start| url.starts_with(start)) {
+            self.add(
+                "RELINK_PORTAL_URL must be https://, or http:// on this host: links are secrets",
+            );
+        }
+        let Some(key) = key else {
+            self.add("RELINK_LINK_KEY is not set; links to RELINK_PORTAL_URL are signed with it");
+            return None;
+        };
+        let keys = key.split(',').map(str::trim).filter(|key| !key.is_empty());
+        match LinkSigner::new(keys) {
+            Ok(signer) => Some(Some(Links::new(signer, &url))),
+            Err(error) => {
+                self.add(format!("RELINK_LINK_KEY: {error}"));
+                None
+            }
+        }
+    }
+
     pub(crate) fn webhook(&mut self, args: WebhookArgs) -> Option<Webhook> {
         let name = "RELINK_WEBHOOK_SECRETS";
         let tolerance =
@@ -208,7 +241,7 @@ impl Problems {
         Some(Webhook { config, listen: listen? })
     }
 
-    pub(crate) fn policy(&mut self, args: &PolicyArgs) -> Option<Policy> {
+    fn policy(&mut self, args: &PolicyArgs) -> Option<Policy> {
         let settle: Option<u32> = self.number("RELINK_SETTLE_SECONDS", &args.settle_seconds);
         let doubt: Option<u32> = self.number("RELINK_DOUBT_SECONDS", &args.doubt_seconds);
         let before = self.spans("RELINK_REMINDERS_BEFORE", &args.reminders_before);
@@ -266,6 +299,13 @@ impl Problems {
         };
         Some(Admin { listen, drain: Duration::from_secs(drain?) })
     }
+}
+
+/// What the operator chose about the rules and about what leaves.
+#[derive(Debug)]
+pub(crate) struct Choices {
+    pub(crate) policy: Policy,
+    pub(crate) links: Option<Links>,
 }
 
 /// Which database.

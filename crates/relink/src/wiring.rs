@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use relink_bus::port::{Parked, ParkingLot, Publisher};
 use relink_bus::topology::WorkQueue;
-use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Decode;
 use relink_engine::engine::{Availability, Engine};
@@ -21,7 +20,7 @@ use relink_stripe::client::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::settings::{Database, Stripe};
+use crate::settings::{Choices, Database, Stripe};
 
 /// Our clock, for crates that take it as a function.
 pub(crate) fn now_unix_ms() -> i64 {
@@ -101,7 +100,7 @@ async fn pause(stop: &CancellationToken) -> Result<(), Failure> {
 pub(crate) fn engine(
     store: Arc<dyn Store>,
     publisher: Arc<dyn Publisher>,
-    policy: Policy,
+    choices: Choices,
     clock: Arc<dyn Clock>,
     database: Availability,
     registry: &Registry,
@@ -114,8 +113,10 @@ pub(crate) fn engine(
         publisher,
         wall: Arc::new(SystemClock),
         metrics: Arc::clone(&metrics),
+        links: choices.links,
     };
-    Ok(Engine { store, policy: Arc::new(policy), clock, outbox, metrics, database })
+    let policy = Arc::new(choices.policy);
+    Ok(Engine { store, policy, clock, outbox, metrics, database })
 }
 
 /// Stripe's API; a missing key is said once, since nothing can be verified without it.

@@ -61,7 +61,7 @@ impl Scene {
     async fn outcome(&self, id: &SessionId) -> Option<RelinkOutcome> {
         let read = self.client.session(&test(), id).await.expect("a read");
         assert!(!read.body.get().contains("secret"));
-        read.observe().expect("a session").map(|session| session.outcome)
+        read.observe().expect("a session").and_then(|session| session.outcome)
     }
 }
 

@@ -24,12 +24,12 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
             "RELINK_DATABASE_URL: the scheduler needs postgres://; `relink standalone` has its own",
         );
     }
-    let policy = problems.policy(&args.policy);
+    let choices = problems.choices(&args.policy, args.link);
     let retention = problems.retention(&args.retention);
     let admin = problems.admin(&args.admin);
     problems.done()?;
-    let (Some(amqp), Some(database), Some(policy), Some(retention), Some(admin)) =
-        (amqp, database, policy, retention, admin)
+    let (Some(amqp), Some(database), Some(choices), Some(retention), Some(admin)) =
+        (amqp, database, choices, retention, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let clock = Arc::new(SystemClock);
         let publisher = publisher as Arc<dyn Publisher>;
         let engine =
-            wiring::engine(store, publisher, policy, clock, database_state, &work_registry)?;
+            wiring::engine(store, publisher, choices, clock, database_state, &work_registry)?;
         let relay = engine.outbox.clone().relay(stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");

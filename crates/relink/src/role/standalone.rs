@@ -7,7 +7,6 @@ use prometheus::Registry;
 use relink_bus::in_process::{InProcessBus, Now};
 use relink_bus::port::{ParkingLot, Publisher, Subscriber};
 use relink_bus::topology::WorkQueue;
-use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
 use relink_engine::engine::Availability;
@@ -21,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::worker::{Parts, run_all};
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
-use crate::settings::{Problems, Retention, Stripe};
+use crate::settings::{Choices, Problems, Retention, Stripe};
 use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
@@ -32,15 +31,15 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let webhook = problems.webhook(args.webhook);
     let database = problems.database(args.database);
     let stripe = problems.stripe(args.stripe);
-    let policy = problems.policy(&args.policy);
+    let choices = problems.choices(&args.policy, args.link);
     let retention = problems.retention(&args.retention);
     let admin = problems.admin(&args.admin);
     let secret =
         problems.secret("RELINK_COMMANDS_SECRET", args.commands_secret, args.commands_secret_file);
     let sinks = sinks(args.commands_url.as_deref(), secret, &mut problems);
     problems.done()?;
-    let (Some(webhook), Some(database), Some(stripe), Some(policy), Some(retention), Some(admin)) =
-        (webhook, database, stripe, policy, retention, admin)
+    let (Some(webhook), Some(database), Some(stripe), Some(choices), Some(retention), Some(admin)) =
+        (webhook, database, stripe, choices, retention, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -56,7 +55,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         listener,
         ingress: webhook.config,
         stripe,
-        policy,
+        choices,
         retention,
         clock: Arc::new(SystemClock),
         sinks,
@@ -89,7 +88,7 @@ pub(super) struct Embedded {
     pub(super) listener: TcpListener,
     pub(super) ingress: IngressConfig,
     pub(super) stripe: Stripe,
-    pub(super) policy: Policy,
+    pub(super) choices: Choices,
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sinks: Vec<Arc<dyn Sink>>,
@@ -112,7 +111,7 @@ impl Embedded {
         let engine = wiring::engine(
             self.store,
             Arc::clone(&publisher),
-            self.policy,
+            self.choices,
             self.clock,
             self.database,
             &registry,

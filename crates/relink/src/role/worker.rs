@@ -38,12 +38,12 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         );
     }
     let stripe = problems.stripe(args.stripe);
-    let policy = problems.policy(&args.policy);
+    let choices = problems.choices(&args.policy, args.link);
     let prefetch = problems.positive("RELINK_PREFETCH", &args.prefetch);
     let admin = problems.admin(&args.admin);
     problems.done()?;
-    let (Some(mut amqp), Some(database), Some(stripe), Some(policy), Some(prefetch), Some(admin)) =
-        (amqp, database, stripe, policy, prefetch, admin)
+    let (Some(mut amqp), Some(database), Some(stripe), Some(choices), Some(prefetch), Some(admin)) =
+        (amqp, database, stripe, choices, prefetch, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         let engine = wiring::engine(
             store,
             Arc::clone(&publisher),
-            policy,
+            choices,
             clock,
             database_state,
             &work_registry,

@@ -28,7 +28,7 @@ impl Observed for AuthorizationObservation {
     }
 }
 
-/// A session that is pending, or that is not to relink, is nothing to observe.
+/// A session that is not to relink is nothing to observe.
 impl Observed for Option<SessionObservation> {
     fn observed(body: &RawValue, stamp: Stamp) -> Result<Self, MappingError> {
         mapping::session_observation(body, stamp)

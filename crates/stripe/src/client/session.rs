@@ -141,7 +141,8 @@ impl Client {
         })
     }
 
-    /// Reads a session; it observes as `None` while it is pending, or if it is not to relink.
+    /// Reads a session; it observes as `None` if it is not to relink, and without an outcome while
+    /// it is pending.
     ///
     /// The body is not what Stripe sent but what of it may travel: no secret, no URL. Where the
     /// session returned more accounts than its first page holds, the list is read as a whole and

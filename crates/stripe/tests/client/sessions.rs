@@ -126,7 +126,7 @@ async fn what_is_read_back_holds_no_secret() {
     let (script, client) = serve([Reply::new(200, &session("succeeded", &accounts))]).await;
     let read = client.session(&live(), &"fcsess_1".into()).await.expect("a read");
     let observed = read.observe().expect("a session").expect("its end");
-    assert_eq!(observed.outcome, RelinkOutcome::Repaired);
+    assert_eq!(observed.outcome, Some(RelinkOutcome::Repaired));
     assert_eq!((observed.accounts.len(), read.date_unix_seconds), (1, DATE_UNIX));
     let body = read.body.get();
     assert!(!body.contains("secret") && !body.contains("https"), "{body}");
@@ -136,11 +136,12 @@ async fn what_is_read_back_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_pending_session_observes_as_nothing_and_another_is_refused() {
+async fn a_pending_session_observes_without_an_end_and_another_is_refused() {
     let pending = session("pending", &Value::Null);
     let (_, client) = serve([Reply::new(200, &pending)]).await;
     let read = client.session(&live(), &"fcsess_1".into()).await.expect("a read");
-    assert_eq!(read.observe().expect("a session"), None);
+    let observed = read.observe().expect("a session").expect("a relink");
+    assert_eq!(observed.outcome, None);
     let error = client.session(&live(), &"fcsess_2".into()).await.expect_err("another");
     assert_eq!(error, CallError::Malformed { what: Malformed::Object, trace: trace(None) });
     let error = client.session(&live(), &"../events".into()).await.expect_err("no id");

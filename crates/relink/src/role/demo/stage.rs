@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::commands::{ToStory, Told};
 use crate::failure::Failure;
 use crate::role::standalone::Embedded;
-use crate::settings::{Database, Retention, Stripe};
+use crate::settings::{Choices, Database, Retention, Stripe};
 use crate::telemetry::bind;
 use crate::wiring;
 
@@ -112,7 +112,7 @@ impl Stage {
             listener: ingress,
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
             stripe: Stripe { client: Some(client), reads_per_second: 20.0 },
-            policy: Policy::default(),
+            choices: Choices { policy: Policy::default(), links: None },
             retention: Retention { days: 90, tick: TICK },
             clock: Arc::new(StoryClock(sim.clone())),
             sinks: vec![Arc::new(ToStory { commands: to_story, reads_open: gate })],
