@@ -184,6 +184,16 @@ impl Links {
         Self { signer, base: base.trim_end_matches('/').into() }
     }
 
+    /// What signs them.
+    pub fn signer(&self) -> &LinkSigner {
+        &self.signer
+    }
+
+    /// The public address, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The link to the relink page of a case, for [`LINK_LIFETIME`] from `now`.
     pub fn url(&self, case: &CaseId, subject: &str, scope: &Scope, now: Time) -> String {
         let expires = Second(now.after(LINK_LIFETIME).0.div_euclid(1000));

@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod ingress;
+pub(crate) mod portal;
 pub(crate) mod scheduler;
 pub(crate) mod sim;
 pub(crate) mod standalone;
