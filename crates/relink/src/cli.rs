@@ -95,6 +95,12 @@ pub(crate) struct StripeArgs {
     /// Permit plain http to hosts other than this one, for a stand-in on a private network
     #[arg(long, env = "RELINK_STRIPE_ALLOW_HTTP", default_value = "false")]
     pub(crate) stripe_allow_http: String,
+    /// Ask Stripe for a refresh once an account is back; `false`: the platform does
+    #[arg(long, env = "RELINK_REFRESH_DATA", default_value = "true")]
+    pub(crate) refresh_data: String,
+    /// Read a holder's accounts after a relink made another authorization; `false`: the platform
+    #[arg(long, env = "RELINK_RECONCILE_ACCOUNTS", default_value = "true")]
+    pub(crate) reconcile_accounts: String,
     /// Reads of Stripe a second; its own limit is 25 for each endpoint
     #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
     pub(crate) stripe_reads_per_second: String,

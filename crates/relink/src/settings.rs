@@ -14,6 +14,7 @@ use relink_postgres::PostgresConfig;
 use relink_rabbitmq::RabbitConfig;
 use relink_stripe::client::ClientConfig;
 use relink_stripe::signature::Verifier;
+use relink_worker_followup::Duties;
 use secrecy::SecretString;
 
 use crate::cli::{
@@ -152,10 +153,13 @@ impl Problems {
         let reads_per_second: Option<u32> =
             self.positive("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
         let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
+        let refresh = self.switch("RELINK_REFRESH_DATA", &args.refresh_data);
+        let reconcile = self.switch("RELINK_RECONCILE_ACCOUNTS", &args.reconcile_accounts);
         let key =
             self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
         let reads_per_second = f64::from(reads_per_second?);
-        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second }) };
+        let duties = Duties { refresh: refresh?, reconcile: reconcile? };
+        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second, duties }) };
         if !args.stripe_api_version.ends_with(".preview") {
             self.add(
                 "RELINK_STRIPE_API_VERSION must be a preview version such as 2026-09-30.preview: \
@@ -171,7 +175,7 @@ impl Problems {
         if let Err(error) = config.validate() {
             self.add(format!("RELINK_STRIPE_API_…: {error}"));
         }
-        Some(Stripe { client: Some(config), reads_per_second })
+        Some(Stripe { client: Some(config), reads_per_second, duties })
     }
 
     pub(crate) fn choices(&mut self, policy: &PolicyArgs, link: LinkArgs) -> Option<Choices> {
@@ -320,6 +324,7 @@ pub(crate) enum Database {
 pub(crate) struct Stripe {
     pub(crate) client: Option<ClientConfig>,
     pub(crate) reads_per_second: f64,
+    pub(crate) duties: Duties,
 }
 
 /// The webhook endpoint.

@@ -232,4 +232,6 @@ pub(crate) struct Relink<'a> {
 pub(crate) struct Accounts<'a> {
     #[serde(default, borrow)]
     pub(crate) data: Field<List<Map<Object<'a>>>>,
+    #[serde(default)]
+    pub(crate) has_more: Field<bool>,
 }

@@ -11,7 +11,7 @@ use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::{Availability, Engine};
 use relink_rabbitmq::{RabbitConfig, RabbitPublisher, RabbitSubscriber};
 use relink_stripe::client::Budget;
-use relink_worker_followup::{Followup, Metrics};
+use relink_worker_followup::{Followup, Metrics, Reader};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -149,15 +149,16 @@ pub(super) async fn run_all(
             let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
             consumers.spawn(consumer.run(stop));
         } else if let Some(stripe) = parts.stripe.take() {
-            let budget = Arc::new(Budget::new(stripe.reads_per_second));
-            let followup = Followup {
-                subscriber,
+            let metrics = Metrics::register(&parts.registry).map_err(Failure::software)?;
+            let (duties, budget) = (stripe.duties, Budget::new(stripe.reads_per_second));
+            let reader = wiring::stripe_client(stripe)?.map(|client| Reader {
+                client,
+                budget: Arc::new(budget),
                 publisher: Arc::clone(&parts.publisher),
-                client: wiring::stripe_client(stripe)?,
-                budget,
                 wall: Arc::new(SystemClock),
-                metrics: Metrics::register(&parts.registry).map_err(Failure::software)?,
-            };
+                metrics: metrics.clone(),
+            });
+            let followup = Followup { subscriber, reader, duties, metrics };
             consumers.spawn(followup.run(stop));
         }
     }
