@@ -65,6 +65,7 @@ stamp! {
         due_homes_come_earliest_first;
     operator:
         history_comes_latest_first
+        what_an_input_did_is_found_in_the_order_of_writing
         cases_keep_their_last_state
         the_ledger_tells_the_verdict
         an_id_is_found_in_every_scope

@@ -109,10 +109,3 @@ pub(crate) fn classify_pool(error: PoolError) -> StoreError {
         other => StoreError::Transient(format!("no connection: {other}")),
     }
 }
-
-/// A row that this version cannot read: written by another version, or by hand.
-pub(crate) fn unreadable(what: &str) -> StoreError {
-    StoreError::Misconfigured(format!(
-        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink"
-    ))
-}
