@@ -99,7 +99,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
 
 fn code(body: &[u8]) -> Option<String> {
     let body = std::str::from_utf8(body).ok()?;
-    let Map(error) = wire::object::<Refusal<'_>>(body)?.error.into_value()?;
+    let Map(error) = wire::object::<Refusal<'_>>(body).ok()?.error.into_value()?;
     let Text(code) = error.code.into_value()?;
     kept(&code)
 }
