@@ -101,5 +101,6 @@ mod postgres_only {
         no_row_that_was_only_locked_is_left
         a_home_in_the_hands_of_a_batch_is_not_due
         an_error_tells_no_secret
+        a_missing_permission_says_what_to_grant
     }
 }
