@@ -113,8 +113,7 @@ async fn explains_accounts_and_events(database: &str, sim: &Sim, account: &str) 
     });
     let event = deactivated.unwrap()["id"].as_str().unwrap().to_owned();
     let told = explain(database, &[&event]).await;
-    for part in ["applied", account, "active → inactive", &format!("→ live:{account}:pause-1")]
-    {
+    for part in ["applied", account, "→ inactive", &format!("→ test:{account}:pause-")] {
         assert!(told.contains(part), "the event's story lacks {part}:\n{told}");
     }
     let told = json(explain(database, &[&event, "--json"]).await);

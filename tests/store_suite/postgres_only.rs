@@ -169,8 +169,8 @@ pub(crate) async fn a_missing_permission_says_what_to_grant(url: String) {
     let mark = if url.contains('?') { '&' } else { '?' };
     let powerless = PostgresConfig::new(format!("{url}{mark}options=-c%20role%3D{POWERLESS}"));
     // Each statement that an error names helps, until there is nothing left to grant.
-    for _ in 0..20 {
-        let Err(error) = work(powerless.clone()).await else { return };
+    for round in 0..20 {
+        let Err(error) = work(powerless.clone(), round).await else { return };
         let StoreError::Misconfigured(told) = error else { panic!("{error:?}") };
         let (_, statement) = told.split_once("run: ").unwrap_or_else(|| panic!("{told}"));
         let statement = statement.split(';').next().unwrap();
@@ -179,11 +179,11 @@ pub(crate) async fn a_missing_permission_says_what_to_grant(url: String) {
     panic!("what is granted is never enough");
 }
 
-async fn work(config: PostgresConfig) -> Result<(), StoreError> {
+async fn work(config: PostgresConfig, round: usize) -> Result<(), StoreError> {
     let store = PostgresStore::connect(config).await?;
     store.probe().await?;
     put(&store, &[aggregate(home("fcauth_1"), &[("fca_1", account(1))])]).await?;
-    let inbox = vec![inbox_row(&ignored("evt_1"), Verdict::Applied)];
+    let inbox = vec![inbox_row(&ignored(&format!("evt_{round}")), Verdict::Applied)];
     write_rows(&store, Rows { inbox, ..Rows::default() }).await?;
     store.history(&home("fcauth_1"), None, 9).await?;
     store.claim_outbox(NOW, NOW, 9).await.map(drop)
