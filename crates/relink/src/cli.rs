@@ -64,7 +64,8 @@ pub(crate) struct AmqpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: postgres://user:password@host:5432/name, or sqlite://path where embedded
+    /// The database: postgres://user:password@host:5432/name; for standalone, migrate and explain
+    /// sqlite://path as well
     #[arg(long, env = "RELINK_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
     /// A file that holds it instead
@@ -240,7 +241,7 @@ pub(crate) struct StandaloneArgs {
     /// Post every command there as well, signed as Standard Webhooks
     #[arg(long, env = "RELINK_COMMANDS_URL")]
     pub(crate) commands_url: Option<String>,
-    /// The secret for that (whsec_ and base64)
+    /// The secret for that: whsec_ and at least 24 bytes in base64
     #[arg(long, env = "RELINK_COMMANDS_SECRET", hide_env_values = true)]
     pub(crate) commands_secret: Option<String>,
     /// A file that holds it instead
@@ -305,6 +306,9 @@ pub(crate) struct MigrateArgs {
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Leave the broker out: for `standalone` with postgres://
+    #[arg(long)]
+    pub(crate) database_only: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

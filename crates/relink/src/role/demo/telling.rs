@@ -23,6 +23,7 @@ impl Story {
         self.narrator
             .text(&self.stage.invitation(self.commands.first().map(|told| &*told.subject)));
         loop {
+            self.narrator.is_heard()?;
             let told = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 told = self.stage.hear_next() => told,
@@ -44,7 +45,7 @@ impl Story {
         self.stage.quiet().await?;
         let heard = self.stage.hear();
         self.tell_commands(heard).await;
-        Ok(())
+        self.narrator.is_heard()
     }
 
     pub(super) async fn tell_events(&mut self) {
