@@ -11,7 +11,7 @@ use crate::command::{
 };
 use crate::decide::Deciding;
 use crate::fact::action_of;
-use crate::health::{expected_deactivation, health, need, numbers_due};
+use crate::health::{concerned, expected_deactivation, health, need};
 use crate::id::{AccountId, CaseId};
 use crate::observation::{RelinkOutcome, Status};
 use crate::register::value;
@@ -160,11 +160,9 @@ impl Deciding<'_> {
     }
 
     fn prompt(&self, aggregate: &Aggregate, case: &Case) -> PromptRelink {
-        let accounts: Vec<PromptedAccount> = concerned(aggregate, case.reason, |account| {
-            numbers_due(account, self.policy, self.now)
-        })
-        .map(|(id, account)| prompted(id, account))
-        .collect();
+        let concerned = concerned(aggregate, case.reason, self.policy, self.now);
+        let accounts: Vec<PromptedAccount> =
+            concerned.map(|(id, account)| prompted(id, account)).collect();
         let broken = case.deadline.is_none_or(|date| date.as_time() <= self.now);
         PromptRelink {
             about: aggregate.about(),
@@ -229,23 +227,6 @@ fn outcome(aggregate: &Aggregate, case: &Case, health: Health) -> CaseOutcome {
     } else {
         CaseOutcome::Recovered
     }
-}
-
-/// The accounts that a prompt for this reason names.
-fn concerned<'a>(
-    aggregate: &'a Aggregate,
-    reason: Reason,
-    is_due: impl Fn(&Account) -> bool + 'a,
-) -> impl Iterator<Item = (&'a AccountId, &'a Account)> {
-    let moot = |id: &AccountId, account: &Account| aggregate.is_moot(id, account);
-    let any_expiring = aggregate.accounts.values().any(Account::is_expiring);
-    aggregate.accounts.iter().filter(move |(id, account)| match reason {
-        Reason::Inactive => account.needs_relink() && !moot(id, account),
-        // Where only the authorization has a date, it holds for all that work.
-        Reason::Upcoming if any_expiring => account.is_expiring(),
-        Reason::Upcoming => account.status() == Some(Status::Active),
-        Reason::Numbers => is_due(account),
-    })
 }
 
 /// The first date at which something that the reason is about stops working.

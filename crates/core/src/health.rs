@@ -3,6 +3,7 @@
 use crate::account::Account;
 use crate::aggregate::{Aggregate, Health};
 use crate::command::Reason;
+use crate::id::AccountId;
 use crate::observation::{Action, Forecast, Status};
 use crate::policy::Policy;
 use crate::time::{Second, Time};
@@ -64,6 +65,24 @@ fn derive<'a>(
 pub fn numbers_due(account: &Account, policy: &Policy, now: Time) -> bool {
     policy.watch_numbers
         && account.numbers_end(now).is_some_and(|end| end <= now.after(policy.numbers_ahead))
+}
+
+/// The accounts that a prompt for this reason names.
+pub fn concerned<'a>(
+    aggregate: &'a Aggregate,
+    reason: Reason,
+    policy: &'a Policy,
+    now: Time,
+) -> impl Iterator<Item = (&'a AccountId, &'a Account)> {
+    let moot = |id: &AccountId, account: &Account| aggregate.is_moot(id, account);
+    let any_expiring = aggregate.accounts.values().any(Account::is_expiring);
+    aggregate.accounts.iter().filter(move |(id, account)| match reason {
+        Reason::Inactive => account.needs_relink() && !moot(id, account),
+        // Where only the authorization has a date, it holds for all that work.
+        Reason::Upcoming if any_expiring => account.is_expiring(),
+        Reason::Upcoming => account.status() == Some(Status::Active),
+        Reason::Numbers => numbers_due(account, policy, now),
+    })
 }
 
 /// The first date at which something is expected to stop working, prompted for or not.

@@ -22,7 +22,7 @@ pub const LINK_LIFETIME: Span = Span::days(30);
 /// The shortest key, in bytes: what HMAC-SHA256 yields (RFC 2104, section 3).
 pub const LINK_KEY_BYTES_MIN: usize = 32;
 
-/// The longest token that is looked at, in bytes: three ids of the longest kind in base64.
+/// The longest token of a link that is looked at, in bytes: three ids of the longest kind in base64.
 pub const TOKEN_BYTES_MAX: usize = 1024;
 
 /// The format of links that are made now; another number is another format.
@@ -124,6 +124,9 @@ impl LinkSigner {
     /// # Errors
     /// Why it does not work; "expired" is only said of a genuine one.
     pub fn verify(&self, token: &str, now: Time) -> Result<LinkClaims, LinkRefusal> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(LinkRefusal::Malformed);
+        }
         let text = self.open("link", token)?;
         let claims = claims(&text).ok_or(LinkRefusal::Malformed)?;
         if claims.expires.as_time() <= now {
@@ -151,9 +154,6 @@ impl LinkSigner {
         else {
             return Err(malformed);
         };
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(malformed);
-        }
         let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| malformed)?;
         // `verify_slice` compares in constant time.
         let mut keys = std::iter::once(&self.newest).chain(&self.older);
@@ -182,6 +182,16 @@ impl Links {
     /// Links below the public address of the portal, such as `https://relink.example.com`.
     pub fn new(signer: LinkSigner, base: &str) -> Self {
         Self { signer, base: base.trim_end_matches('/').into() }
+    }
+
+    /// What signs them.
+    pub fn signer(&self) -> &LinkSigner {
+        &self.signer
+    }
+
+    /// The public address, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// The link to the relink page of a case, for [`LINK_LIFETIME`] from `now`.

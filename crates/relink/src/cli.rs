@@ -18,6 +18,8 @@ pub(crate) enum Command {
     Worker(Box<WorkerArgs>),
     /// Fire timers, relay what was left in the outbox, expire old rows
     Scheduler(Box<SchedulerArgs>),
+    /// The relink page, to which prompts link
+    Portal(Box<PortalRoleArgs>),
     /// All roles in one process on an embedded database, no broker
     Standalone(Box<StandaloneArgs>),
     /// A stand-in for Stripe's Financial Connections that sends signed webhooks
@@ -162,6 +164,34 @@ pub(crate) struct LinkArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PortalArgs {
+    /// Where the relink page listens; a proxy with https stands in front
+    #[arg(long, env = "RELINK_PORTAL_LISTEN", default_value = "127.0.0.1:8081")]
+    pub(crate) portal_listen: String,
+    /// The name of your product, as customers know it
+    #[arg(long, env = "RELINK_PORTAL_BRAND")]
+    pub(crate) portal_brand: Option<String>,
+    /// The colour of the page's button
+    #[arg(long, env = "RELINK_PORTAL_COLOUR", default_value = "#0b57d0")]
+    pub(crate) portal_colour: String,
+    /// A file with the logo: SVG, PNG, JPEG or WebP; the name stands there where unset
+    #[arg(long, env = "RELINK_PORTAL_LOGO")]
+    pub(crate) portal_logo: Option<String>,
+    /// A file with the page's texts, to change or translate them
+    #[arg(long, env = "RELINK_PORTAL_TEXTS")]
+    pub(crate) portal_texts: Option<String>,
+    /// Where customers sign in: page (Stripe's window over ours) or hosted (Stripe's own page)
+    #[arg(long, env = "RELINK_PORTAL_UI_MODE", default_value = "page")]
+    pub(crate) portal_ui_mode: String,
+    /// The key (pk_…) with which the page opens Stripe's window
+    #[arg(long, env = "RELINK_STRIPE_PUBLISHABLE_KEY")]
+    pub(crate) stripe_publishable_key: Option<String>,
+    /// Where Stripe.js comes from
+    #[arg(long, env = "RELINK_STRIPE_JS_URL", default_value = "https://js.stripe.com/v3/")]
+    pub(crate) stripe_js_url: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RetentionArgs {
     /// How long inbox and history are kept, in days; at least 35, above Stripe's replay of 30
     #[arg(long, env = "RELINK_RETENTION_DAYS", default_value = "90")]
@@ -225,6 +255,24 @@ pub(crate) struct SchedulerArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PortalRoleArgs {
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    #[command(flatten)]
+    pub(crate) page: PortalArgs,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StandaloneArgs {
     #[command(flatten)]
     pub(crate) webhook: WebhookArgs,
@@ -236,6 +284,8 @@ pub(crate) struct StandaloneArgs {
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
+    #[command(flatten)]
+    pub(crate) page: PortalArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
     /// Post every command there as well, signed as Standard Webhooks

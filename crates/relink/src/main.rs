@@ -52,6 +52,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ingress(args) => role::ingress::run(*args).await,
         Command::Worker(args) => role::worker::run(*args).await,
         Command::Scheduler(args) => role::scheduler::run(*args).await,
+        Command::Portal(args) => role::portal::run(*args).await,
         Command::Standalone(args) => role::standalone::run(*args).await,
         Command::Sim(args) => role::sim::run(*args).await,
         Command::Demo(args) => role::demo::run(args).await,

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 mod footing;
 pub(crate) mod ingress;
+pub(crate) mod portal;
 pub(crate) mod scheduler;
 pub(crate) mod sim;
 pub(crate) mod standalone;

@@ -1,6 +1,7 @@
 //! From flags and environment to checked configuration: every problem is found before a port is
 //! bound, and all are told together.
 
+mod portal;
 mod secret;
 
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ use crate::cli::{
     AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
 };
 use crate::failure::Failure;
+
+pub(crate) use portal::Page;
 
 /// Least retention: above Stripe's replay of 30 days, or a replayed event would count as new.
 const RETENTION_DAYS_MIN: u32 = 35;
@@ -177,7 +180,7 @@ impl Problems {
     }
 
     /// The links that prompts carry; `None` inside where there is no relink page.
-    fn links(&mut self, args: LinkArgs) -> Option<Option<Links>> {
+    pub(crate) fn links(&mut self, args: LinkArgs) -> Option<Option<Links>> {
         let count = self.0.len();
         let key = self.secret("RELINK_LINK_KEY", args.link_key, args.link_key_file);
         let url = args.portal_url.filter(|url| !url.is_empty());
@@ -316,7 +319,7 @@ pub(crate) enum Database {
 }
 
 /// Stripe's API.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stripe {
     pub(crate) client: Option<ClientConfig>,
     pub(crate) reads_per_second: f64,

@@ -10,16 +10,18 @@ use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
 use relink_engine::engine::Availability;
+use relink_engine::link::Links;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::portal::Setup;
 use super::worker::{Parts, run_all};
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
-use crate::settings::{Choices, Databases, Problems, Retention, Stripe};
+use crate::settings::{Choices, Databases, Page, Problems, Retention, Stripe};
 use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
@@ -31,6 +33,9 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let database = problems.database(args.database, Databases::Both);
     let stripe = problems.stripe(args.stripe);
     let choices = problems.choices(&args.policy, args.link);
+    // The page is there where links lead to it.
+    let links = choices.as_ref().and_then(|choices| choices.links.clone());
+    let page = links.map(|links| (problems.page(args.page), links));
     let retention = problems.retention(&args.retention);
     let admin = problems.admin(&args.admin);
     let secret =
@@ -47,12 +52,17 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let registry = wiring::registry("standalone")?;
     let store = wiring::open_store(database, &stop).await?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
+    let page = match page {
+        Some((Some(page), links)) => Some(setup(page, links).await?),
+        _ => None,
+    };
     let address: Option<SocketAddr> = listener.local_addr().ok();
     tracing::info!(listen = ?address, "standalone: commands go to standard output");
     let embedded = Embedded {
         store,
         listener,
         ingress: webhook.config,
+        page,
         stripe,
         choices,
         retention,
@@ -66,6 +76,12 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     readiness.needs("database", move || watched.is_available());
     let work = embedded.run(registry.clone(), stop.clone());
     super::run(admin, registry, readiness, stop, work).await
+}
+
+async fn setup(page: Page, links: Links) -> Result<Setup, Failure> {
+    let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
+    tracing::info!(listen = %page.listen, url = links.base(), "the relink page");
+    Ok(Setup { listener, config: page.config(&links), links })
 }
 
 fn sinks(url: Option<&str>, secret: Option<String>, problems: &mut Problems) -> Vec<Arc<dyn Sink>> {
@@ -88,6 +104,8 @@ pub(super) struct Embedded {
     pub(super) store: Arc<dyn Store>,
     pub(super) listener: TcpListener,
     pub(super) ingress: IngressConfig,
+    /// `None`: no relink page.
+    pub(super) page: Option<Setup>,
     pub(super) stripe: Stripe,
     pub(super) choices: Choices,
     pub(super) retention: Retention,
@@ -109,6 +127,12 @@ impl Embedded {
         let now: Now = Arc::new(wiring::now_unix_ms);
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
+        let page = self.page.map(|page| {
+            let (store, publisher) = (Arc::clone(&self.store), Arc::clone(&publisher));
+            let clock = Arc::clone(&self.clock);
+            page.build(store, publisher, self.stripe.clone(), clock, &registry)
+        });
+        let page = page.transpose()?;
         let engine = wiring::engine(
             self.store,
             Arc::clone(&publisher),
@@ -137,10 +161,18 @@ impl Embedded {
             .zip(subscribers)
             .map(|(queue, subscriber)| (queue, subscriber as Arc<dyn Subscriber>))
             .collect();
-        // Webhooks that are in hand need the workers: those stop when the server has drained.
+        // Webhooks and sessions in hand need the workers: those stop when the servers have
+        // drained.
         let served = CancellationToken::new();
-        let webhooks = async {
-            serve(self.listener, ingress.router(), ServeLimits::default(), stop.cancelled()).await;
+        let limits = ServeLimits::default();
+        let webhooks = serve(self.listener, ingress.router(), limits, stop.cancelled());
+        let pages = async {
+            if let Some(page) = page {
+                page.run(stop.clone()).await;
+            }
+        };
+        let servers = async {
+            tokio::join!(webhooks, pages);
             served.cancel();
         };
         let workers = async {
@@ -149,7 +181,7 @@ impl Embedded {
             result
         };
         let (result, (), (), ()) =
-            tokio::join!(workers, webhooks, relay, scheduler.run(stop.clone()));
+            tokio::join!(workers, servers, relay, scheduler.run(stop.clone()));
         result
     }
 }

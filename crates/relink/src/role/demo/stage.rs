@@ -10,8 +10,10 @@ use relink_core::policy::Policy;
 use relink_core::time::Time;
 use relink_engine::clock::Clock;
 use relink_engine::engine::Availability;
+use relink_engine::link::{LinkSigner, Links};
 use relink_engine::store::Store;
 use relink_ingress::IngressConfig;
+use relink_portal::{Brand, Colour, PortalConfig, Texts, UiMode};
 use relink_sim::{ClockChange, PREVIEW_VERSION, Sim, SimConfig, signature_header};
 use relink_stripe::client::ClientConfig;
 use relink_stripe::signature::Verifier;
@@ -24,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::{ToStory, Told};
 use crate::failure::Failure;
+use crate::role::portal::Setup;
 use crate::role::standalone::Embedded;
 use crate::settings::{Choices, Database, Retention, Stripe};
 use crate::telemetry::bind;
@@ -93,6 +96,7 @@ impl Stage {
     ) -> Result<(Self, Machinery), Failure> {
         let (listener, sim_url) = loopback("the simulator").await?;
         let (ingress, ingress_url) = loopback("the ingress").await?;
+        let (page, page_url) = loopback("the relink page").await?;
         let webhook_url = format!("{ingress_url}/webhooks/stripe");
         let sim = Sim::new(SimConfig {
             api_key: API_KEY.to_owned(),
@@ -108,12 +112,16 @@ impl Stage {
         let (reads_open, gate) = watch::channel(true);
         let verifier = Verifier::new(vec![SecretString::from(SECRET)], 300);
         let client = ClientConfig::new(&sim_url, SecretString::from(API_KEY), PREVIEW_VERSION);
+        // Of this run alone: its links die with its database.
+        let key = rand::random::<[u8; 32]>();
+        let links = Links::new(LinkSigner::new([key]).map_err(Failure::software)?, &page_url);
         let embedded = Embedded {
             store: Arc::clone(&store),
             listener: ingress,
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
             stripe: Stripe { client: Some(client), reads_per_second: 20.0, duties: Duties::ALL },
-            choices: Choices { policy: Policy::default(), links: None },
+            page: Some(setup(page, &links, &sim_url)?),
+            choices: Choices { policy: Policy::default(), links: Some(links) },
             retention: Retention { days: 90, tick: TICK },
             clock: Arc::new(StoryClock(sim.clone())),
             sinks: vec![Arc::new(ToStory { commands: to_story, reads_open: gate })],
@@ -270,6 +278,19 @@ impl Stage {
         let answer = request.send().await.map_err(Failure::unavailable)?;
         Ok(answer.status().as_u16())
     }
+}
+
+fn setup(listener: TcpListener, links: &Links, sim_url: &str) -> Result<Setup, Failure> {
+    let colour = Colour::parse("#0b57d0").ok_or_else(|| Failure::software("no colour"))?;
+    let config = PortalConfig {
+        url: links.base().to_owned(),
+        brand: Brand { name: "Northwind Money".to_owned(), colour, logo: None },
+        texts: Texts::shipped().map_err(Failure::software)?,
+        mode: UiMode::Page,
+        stripe_js: format!("{sim_url}/v3/"),
+        publishable_key: Some("pk_test_demo".to_owned()),
+    };
+    Ok(Setup { listener, config, links: links.clone() })
 }
 
 async fn loopback(what: &str) -> Result<(TcpListener, String), Failure> {

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 const DAY_S: i64 = 86_400;
 /// Longer than the settle time of five seconds.
-const SETTLED_S: i64 = 6;
+pub(super) const SETTLED_S: i64 = 6;
 /// Stripe warns that long ahead.
 const WARNING_S: i64 = 30 * DAY_S;
 
@@ -65,7 +65,7 @@ impl Story {
         self.link("cus_Ada", "Harbor Federal Bank", accounts.to_vec()).await
     }
 
-    async fn link(
+    pub(super) async fn link(
         &mut self,
         holder: &str,
         bank: &str,
@@ -223,7 +223,7 @@ impl Story {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unplayable(error: SimError) -> Failure {
+pub(super) fn unplayable(error: SimError) -> Failure {
     Failure::software(format!("the script cannot be played: {error}"))
 }
 

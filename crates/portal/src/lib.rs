@@ -1,0 +1,36 @@
+//! The relink page: where a customer who follows a link of ours repairs a bank connection.
+//!
+//! A link is signed and names a case; what it is about is asked of the database each time, so it
+//! is dead once the case is closed. Opening it changes nothing. A click makes a session at
+//! Stripe, Stripe.js runs it in the browser with a client secret that is held in memory only, and
+//! then the session is read back from here: what the browser says proves nothing. What was read
+//! is published as an observation and takes the same way as an event.
+//!
+//! **Invariant:** nothing is written but that observation. **Invariant:** a client secret is in
+//! one answer and nowhere else; link tokens are never logged. **Invariant:** no asset of a third
+//! party but Stripe.js, and no inline script or style.
+//!
+//! Start with [`page`] (one request from top to bottom), then [`view`](view) for the words and
+//! [`relinks`] for what is asked of Stripe. Every way to refuse is in [`trouble`].
+
+mod asset;
+mod body;
+mod completion;
+mod config;
+mod ended;
+mod html;
+mod layout;
+mod limiter;
+mod metrics;
+mod page;
+mod portal;
+mod relinks;
+mod standing;
+mod texts;
+mod trouble;
+mod view;
+
+pub use body::BODY_BYTES_MAX;
+pub use config::{Brand, Colour, LOGO_BYTES_MAX, Logo, PortalConfig, STRIPE_JS, UiMode, origin};
+pub use portal::{Portal, PortalError, PortalParts};
+pub use texts::Texts;

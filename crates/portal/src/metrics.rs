@@ -1,0 +1,37 @@
+//! What the portal counts.
+
+use prometheus::{IntCounterVec, Opts, Registry};
+
+/// Counts; cloning shares them.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    /// Pages and pieces shown, by what they say.
+    pub(crate) pages: IntCounterVec,
+    /// Sessions asked for, by what came of it.
+    pub(crate) sessions: IntCounterVec,
+    /// Sessions that were read back, by how they ended.
+    pub(crate) outcomes: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, label: &str| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        Ok(Self {
+            pages: counter("relink_portal_pages_total", "Pages shown, by what they say", "page")?,
+            sessions: counter(
+                "relink_portal_sessions_total",
+                "Relink sessions asked for, by what came of it",
+                "result",
+            )?,
+            outcomes: counter(
+                "relink_portal_outcomes_total",
+                "Relink sessions read back, by how they ended",
+                "outcome",
+            )?,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The relink page: links in, sessions at Stripe, observations out.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use relink_bus::port::Publisher;
+use relink_core::policy::Policy;
+use relink_engine::clock::{Clock, SystemClock};
+use relink_engine::link::Links;
+use relink_engine::store::Store;
+use relink_ingress::{ServeLimits, serve};
+use relink_portal::{Portal, PortalConfig, PortalParts};
+use relink_rabbitmq::RabbitPublisher;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::PortalRoleArgs;
+use crate::failure::Failure;
+use crate::settings::{Databases, Problems, Stripe};
+use crate::telemetry::{Readiness, bind, start_logging};
+use crate::{shutdown, wiring};
+
+/// Connections of customers, most of them idle between two clicks.
+const CONNECTIONS_MAX: usize = 1024;
+
+pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let amqp = problems.amqp(args.amqp);
+    let database = problems.database(args.database, Databases::PostgresOnly);
+    let stripe = problems.stripe(args.stripe);
+    let links = problems.links(args.link);
+    if let Some(None) = links {
+        problems.add("RELINK_PORTAL_URL is not set; write the address at which customers reach it");
+    }
+    let page = problems.page(args.page);
+    let admin = problems.admin(&args.admin);
+    problems.done()?;
+    let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page), Some(admin)) =
+        (amqp, database, stripe, links, page, admin)
+    else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+
+    let stop = shutdown::on_signal()?;
+    let registry = wiring::registry("portal")?;
+    let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
+    tracing::info!(listen = %page.listen, broker = amqp.broker(), "portal");
+    let mut readiness = Readiness::default();
+    let watched = Arc::clone(&publisher);
+    readiness.needs("broker", move || watched.is_ready());
+    let (work_stop, work_registry) = (stop.clone(), registry.clone());
+    let work = async move {
+        wiring::prepare_broker(&amqp, &work_stop).await?;
+        let store = wiring::open_store(database, &work_stop).await?;
+        let setup = Setup { listener, config: page.config(&links), links };
+        let publisher = publisher as Arc<dyn Publisher>;
+        let clock = Arc::new(SystemClock);
+        let portal = setup.build(store, publisher, stripe, clock, &work_registry)?;
+        portal.run(work_stop).await;
+        Ok(())
+    };
+    super::run(admin, registry, readiness, stop, work).await
+}
+
+/// A relink page that is not built yet.
+pub(super) struct Setup {
+    pub(super) listener: TcpListener,
+    pub(super) config: PortalConfig,
+    pub(super) links: Links,
+}
+
+impl Setup {
+    pub(super) fn build(
+        self,
+        store: Arc<dyn Store>,
+        publisher: Arc<dyn Publisher>,
+        stripe: Stripe,
+        clock: Arc<dyn Clock>,
+        registry: &Registry,
+    ) -> Result<Page, Failure> {
+        let parts = PortalParts {
+            store,
+            publisher,
+            reads_per_second: stripe.reads_per_second,
+            client: wiring::stripe_client(stripe)?,
+            signer: self.links.signer().clone(),
+            clock,
+            wall: Arc::new(SystemClock),
+            // Cases are opened elsewhere; here the policy only tells which accounts one is about.
+            policy: Arc::new(Policy::default()),
+        };
+        let portal = Portal::new(self.config, parts, registry).map_err(Failure::software)?;
+        Ok(Page { listener: self.listener, portal })
+    }
+}
+
+/// A relink page and where it listens.
+pub(super) struct Page {
+    listener: TcpListener,
+    portal: Portal,
+}
+
+impl Page {
+    /// Serves until told to stop; what is in hand is finished first.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let limits = ServeLimits { connections_max: CONNECTIONS_MAX, ..ServeLimits::default() };
+        serve(self.listener, self.portal.router(), limits, stop.cancelled()).await;
+    }
+}

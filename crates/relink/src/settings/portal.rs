@@ -1,0 +1,106 @@
+//! The relink page: what it looks like and where it listens.
+
+use std::net::SocketAddr;
+
+use relink_engine::link::Links;
+use relink_portal::{Brand, Colour, Logo, PortalConfig, Texts, UiMode, origin};
+
+use super::Problems;
+use crate::cli::PortalArgs;
+
+/// The relink page, but for its public address.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) listen: SocketAddr,
+    brand: Brand,
+    texts: Texts,
+    mode: UiMode,
+    stripe_js: String,
+    publishable_key: Option<String>,
+}
+
+impl Page {
+    /// What the portal is built with.
+    pub(crate) fn config(self, links: &Links) -> PortalConfig {
+        PortalConfig {
+            url: links.base().to_owned(),
+            brand: self.brand,
+            texts: self.texts,
+            mode: self.mode,
+            stripe_js: self.stripe_js,
+            publishable_key: self.publishable_key,
+        }
+    }
+}
+
+impl Problems {
+    /// The relink page of a process that has one.
+    pub(crate) fn page(&mut self, args: PortalArgs) -> Option<Page> {
+        let listen = self.listen("RELINK_PORTAL_LISTEN", &args.portal_listen);
+        let name = args.portal_brand.filter(|name| !name.trim().is_empty());
+        if name.is_none() {
+            self.add("RELINK_PORTAL_BRAND is not set; the page has to say whose it is");
+        }
+        let colour = Colour::parse(&args.portal_colour);
+        if colour.is_none() {
+            let given = &args.portal_colour;
+            self.add(format!("RELINK_PORTAL_COLOUR: `{given}` is not a colour such as #0b57d0"));
+        }
+        let logo = self.logo(args.portal_logo);
+        let texts = self.texts(args.portal_texts);
+        let mode = match args.portal_ui_mode.as_str() {
+            "page" => Some(UiMode::Page),
+            "hosted" => Some(UiMode::Hosted),
+            other => {
+                self.add(format!("RELINK_PORTAL_UI_MODE: `{other}` is neither page nor hosted"));
+                None
+            }
+        };
+        let publishable_key = args.stripe_publishable_key.filter(|key| !key.is_empty());
+        let plain =
+            |key: &String| key.starts_with("pk_") && key.bytes().all(|b| b.is_ascii_graphic());
+        match &publishable_key {
+            None if mode == Some(UiMode::Page) => self.add(
+                "RELINK_STRIPE_PUBLISHABLE_KEY is not set; Stripe's window in the page needs it",
+            ),
+            Some(key) if !plain(key) => {
+                // Not shown: it may be a secret key that was put here by mistake.
+                self.add("RELINK_STRIPE_PUBLISHABLE_KEY does not start with pk_");
+            }
+            _ => {}
+        }
+        if origin(&args.stripe_js_url).is_none() {
+            self.add("RELINK_STRIPE_JS_URL is not an https:// or http:// URL");
+        }
+        Some(Page {
+            listen: listen?,
+            brand: Brand { name: name?, colour: colour?, logo: logo? },
+            texts: texts?,
+            mode: mode?,
+            stripe_js: args.stripe_js_url,
+            publishable_key,
+        })
+    }
+
+    fn logo(&mut self, file: Option<String>) -> Option<Option<Logo>> {
+        let Some(file) = file.filter(|file| !file.is_empty()) else { return Some(None) };
+        let read = std::fs::read(&file).map_err(|error| format!("{file} cannot be read: {error}"));
+        match read.and_then(|bytes| Logo::new(bytes).map_err(str::to_owned)) {
+            Ok(logo) => Some(Some(logo)),
+            Err(problem) => {
+                self.add(format!("RELINK_PORTAL_LOGO: {problem}"));
+                None
+            }
+        }
+    }
+
+    fn texts(&mut self, file: Option<String>) -> Option<Texts> {
+        let texts = match file.filter(|file| !file.is_empty()) {
+            None => Texts::shipped(),
+            Some(file) => std::fs::read_to_string(&file)
+                .map_err(|error| format!("{file} cannot be read: {error}"))
+                .and_then(|text| Texts::read(&text)),
+        };
+        texts.map_err(|problem| self.add(format!("RELINK_PORTAL_TEXTS: {problem}"))).ok()
+    }
+}

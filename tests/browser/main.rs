@@ -1,0 +1,167 @@
+//! The relink page in a real browser: everything a customer can meet, clicked through.
+//!
+//! It needs Debian's `chromium` and `chromium-driver`, which `tests/run` installs; without them
+//! each test says that it is left out. `RELINK_TEST_SCREENSHOTS` names a folder for screenshots,
+//! `RELINK_TEST_AXE` a file with axe-core. At the end of each test the console has to be without
+//! a complaint, and no secret may be in the log, the metrics, the database or the browser's own
+//! files.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::print_stderr, reason = "a test tells what is left out")]
+
+mod accessibility;
+mod driver;
+mod scene;
+
+use relink_sim::Relink;
+use serde_json::json;
+
+use crate::scene::play;
+
+/// The button of the page.
+const START: &str = "[data-start]";
+/// The buttons of the simulated bank.
+const RELINK: &str = "[data-outcome=succeeded]";
+const CANCEL: &str = "[data-outcome=cancelled]";
+
+#[tokio::test]
+async fn a_customer_relinks_all_accounts() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 3).await;
+        browser.open(&outage.link).await;
+        browser.says("Reconnect Harbor Federal Bank").await;
+        scene.look_at("ask").await;
+        assert_eq!(scene.sim.state()["sessions"], json!([]), "opening makes no session");
+        browser.click(START).await;
+        browser.click(RELINK).await;
+        browser.says("Harbor Federal Bank is connected again").await;
+        for account in ["1001", "1002", "1003"] {
+            browser.says(&format!("ending in {account}")).await;
+        }
+        let focus = "return document.activeElement.tagName";
+        assert_eq!(browser.script(focus).await, "H1", "a screen reader is told");
+        scene.look_at("done").await;
+        browser.reload().await;
+        browser.says("All is well").await;
+        scene.look_at("closed").await;
+        let kept = "return localStorage.length + sessionStorage.length + document.cookie.length";
+        assert_eq!(browser.script(kept).await, 0, "nothing is kept in the browser");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_that_was_left_out_is_named_and_follows() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 2).await;
+        browser.open(&outage.link).await;
+        browser.click(START).await;
+        browser.says("simulated bank").await;
+        let accounts = Some(vec![outage.accounts[0].clone()]);
+        scene.at_the_bank(Relink { accounts, ..Relink::default() });
+        browser.click(CANCEL).await;
+        browser.says("Almost done").await;
+        browser.says("Connect the remaining accounts").await;
+        scene.look_at("left-out").await;
+        // The stand-in was told too late; that it says so is no complaint of the page.
+        let complaints = browser.complaints().await;
+        assert!(complaints.iter().all(|one| one.contains("/v3/sessions/")), "{complaints:?}");
+        browser.click(START).await;
+        browser.click(RELINK).await;
+        browser.says("is connected again").await;
+        browser.says("ending in 1002").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_authorization_is_explained() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 2).await;
+        browser.open(&outage.link).await;
+        browser.click(START).await;
+        browser.says("simulated bank").await;
+        scene.at_the_bank(Relink { new_authorization: true, ..Relink::default() });
+        browser.click(CANCEL).await;
+        browser.says("Your bank made a new connection").await;
+        scene.look_at("another").await;
+        let complaints = browser.complaints().await;
+        assert!(complaints.iter().all(|one| one.contains("/v3/sessions/")), "{complaints:?}");
+        browser.reload().await;
+        browser.says("All is well").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_cancels_can_try_again_with_the_keyboard_alone() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 1).await;
+        browser.open(&outage.link).await;
+        browser.says("Reconnect Harbor Federal Bank").await;
+        // WebDriver's key codes for Tab, Enter and Escape.
+        let (tab, enter, escape) = ("\u{e004}", "\u{e007}", "\u{e00c}");
+        browser.press(&[tab, enter]).await;
+        browser.says("simulated bank").await;
+        browser.press(&[escape]).await;
+        browser.says("Nothing was changed").await;
+        scene.look_at("cancelled").await;
+        browser.press(&[tab, enter]).await;
+        browser.says("simulated bank").await;
+        browser.press(&[enter]).await;
+        browser.says("is connected again").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_tabs_do_not_get_in_each_others_way() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 2).await;
+        browser.open(&outage.link).await;
+        browser.says("Reconnect").await;
+        let first = browser.new_tab().await;
+        browser.open(&outage.link).await;
+        browser.click(START).await;
+        browser.click(RELINK).await;
+        browser.says("is connected again").await;
+        assert!(scene.sim.flush(relink_tests::wait::DEADLINE).await);
+        browser.switch_to(&first).await;
+        browser.click(START).await;
+        browser.says("All is well").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_that_do_not_work_say_why() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let outage = scene.outage("cus_Ada", 1).await;
+        browser.open(&scene.expired_link()).await;
+        browser.says("This link has expired").await;
+        scene.look_at("expired").await;
+        browser.open(&outage.link[..outage.link.len() - 1]).await;
+        browser.says("This link does not work").await;
+        scene.look_at("broken").await;
+        // The browser reports the statuses 410 and 404 of the pages themselves.
+        let complaints = browser.complaints().await;
+        assert!(complaints.iter().all(|one| one.contains("the server responded")));
+        let off = json!({ "value": true });
+        browser.devtools("Emulation.setScriptExecutionDisabled", &off).await;
+        browser.open(&outage.link).await;
+        let shot = browser.screenshot().await;
+        if let Some(folder) = std::env::var_os("RELINK_TEST_SCREENSHOTS") {
+            std::fs::write(std::path::Path::new(&folder).join("no-script.png"), shot).unwrap();
+        }
+        let on = json!({ "value": false });
+        browser.devtools("Emulation.setScriptExecutionDisabled", &on).await;
+        browser.says("This page needs JavaScript").await;
+    })
+    .await;
+}

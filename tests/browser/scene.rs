@@ -1,0 +1,195 @@
+//! One process with its relink page, the simulator as Stripe, and a browser.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use relink_core::id::{CaseId, Scope};
+use relink_core::time::Time;
+use relink_engine::clock::{Clock as _, SystemClock};
+use relink_engine::link::{LinkSigner, Links};
+use relink_sim::{ClockChange, Link, Relink, Sim, SimConfig};
+use relink_tests::process::free_address;
+use relink_tests::role::{Role, WEBHOOK_SECRET, start};
+use relink_tests::wait::{DEADLINE, until};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::driver::{Browser, Look, programs};
+
+const LINK_KEY: &str = "a key for links of thirty-two bytes or more";
+const API_KEY: &str = "sk_test_of_the_browser";
+/// What every client secret of the simulator starts with.
+const CLIENT_SECRET: &str = "fcsess_client_secret";
+pub(crate) const BRAND: &str = "Northwind Money";
+
+pub(crate) struct Scene {
+    pub(crate) sim: Sim,
+    pub(crate) browser: Browser,
+    pub(crate) url: String,
+    role: Role,
+    folder: tempfile::TempDir,
+    shots: AtomicUsize,
+}
+
+/// An outage with the link of its prompt.
+pub(crate) struct Outage {
+    pub(crate) accounts: Vec<String>,
+    pub(crate) link: String,
+}
+
+/// Plays with everything running, unless there is no browser here.
+pub(crate) async fn play(story: impl AsyncFn(&Scene)) {
+    if programs().is_none() {
+        eprintln!("LEFT OUT: chromium and chromium-driver are not installed");
+        return;
+    }
+    let scene = Scene::set().await;
+    story(&scene).await;
+    scene.end().await;
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (hooks, page) = (free_address(), free_address());
+        let sim = Sim::new(SimConfig {
+            api_key: API_KEY.to_owned(),
+            webhook_url: Some(format!("http://{hooks}/webhooks/stripe")),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
+            ..SimConfig::default()
+        });
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let stripe = format!("http://{}", listener.local_addr().unwrap());
+        let serving = sim.clone();
+        tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+        let url = format!("http://{page}");
+        let settings = vec![
+            ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
+            ("RELINK_STRIPE_API_BASE", stripe.clone()),
+            ("RELINK_STRIPE_JS_URL", format!("{stripe}/v3/")),
+            ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_test_of_the_browser".to_owned()),
+            ("RELINK_SETTLE_SECONDS", "1".to_owned()),
+            ("RELINK_DATABASE_URL", format!("sqlite://{}", database(folder.path()).display())),
+            ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+            ("RELINK_INGRESS_LISTEN", hooks.to_string()),
+            ("RELINK_PORTAL_LISTEN", page.to_string()),
+            ("RELINK_PORTAL_URL", url.clone()),
+            ("RELINK_PORTAL_BRAND", BRAND.to_owned()),
+            ("RELINK_LINK_KEY", LINK_KEY.to_owned()),
+            ("RELINK_LOG", "debug".to_owned()),
+        ];
+        let role = start(folder.path(), "standalone", &["standalone"], settings).await;
+        let browser = Browser::start(folder.path()).await;
+        Self { sim, browser, url, role, folder, shots: AtomicUsize::new(0) }
+    }
+
+    /// Accounts at a bank that ends its permission; waits for the prompt.
+    pub(crate) async fn outage(&self, holder: &str, accounts: usize) -> Outage {
+        let linked = self.sim.link(Link::of(holder, "Harbor Federal Bank", accounts)).unwrap();
+        let authorization = linked.authorization.unwrap();
+        self.advance(60);
+        self.sim.expire(&authorization).unwrap();
+        assert!(self.sim.flush(DEADLINE).await, "every webhook is answered");
+        // What happens within one second contradicts itself until a read has told.
+        self.advance(60);
+        let link = until(async || self.prompted(&authorization).ok_or("no prompt".into())).await;
+        Outage { accounts: linked.accounts, link }
+    }
+
+    fn advance(&self, seconds: i64) {
+        let change = ClockChange { advance_seconds: Some(seconds), ..ClockChange::default() };
+        self.sim.set_clock(&change).unwrap();
+    }
+
+    /// The link in the last prompt for an authorization.
+    fn prompted(&self, authorization: &str) -> Option<String> {
+        let out = self.role.process.out();
+        let commands = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let links = commands.filter(|command| command["subject"] == authorization);
+        let links = links.filter_map(|one| one["data"]["relink_url"].as_str().map(str::to_owned));
+        links.last()
+    }
+
+    /// A genuine link that was made so long ago that it is over.
+    pub(crate) fn expired_link(&self) -> String {
+        let links = Links::new(LinkSigner::new([LINK_KEY]).unwrap(), &self.url);
+        let case = CaseId::new("test:fcauth_1:case-1");
+        let then = Time(SystemClock.now().0 - 31 * 86_400_000);
+        links.url(&case, "fcauth_1", &Scope::own(false), then)
+    }
+
+    /// What the bank does with the session that is open in the browser, beyond what its dialog
+    /// offers.
+    pub(crate) fn at_the_bank(&self, relink: Relink) {
+        let state = self.sim.state();
+        let sessions = state["sessions"].as_array().unwrap();
+        let pending = sessions.iter().find(|session| session["status"] == "pending").unwrap();
+        let session = pending["id"].as_str().map(str::to_owned);
+        self.sim.relink(Relink { session, ..relink }).unwrap();
+    }
+
+    /// Looks at the page in every way, for the eyes where a folder is given, and for axe.
+    pub(crate) async fn look_at(&self, name: &str) {
+        for look in Look::ALL {
+            self.browser.look(look).await;
+            let shot = self.browser.screenshot().await;
+            let wide = "return document.documentElement.scrollWidth > window.innerWidth";
+            assert_eq!(self.browser.script(wide).await, false, "{name}: {} scrolls", look.name());
+            if let Some(folder) = std::env::var_os("RELINK_TEST_SCREENSHOTS") {
+                let number = self.shots.fetch_add(1, Ordering::SeqCst);
+                let file = format!("{name}-{number}-{}.png", look.name());
+                std::fs::write(PathBuf::from(folder).join(file), shot).unwrap();
+            }
+            crate::accessibility::examine(&self.browser, &format!("{name} {}", look.name())).await;
+        }
+        self.browser.look(Look { dark: false, phone: false }).await;
+    }
+
+    /// Nothing of the page may have complained, and nothing that was secret may be anywhere.
+    async fn end(self) {
+        let complaints = self.browser.complaints().await;
+        assert!(complaints.is_empty(), "the console complains: {complaints:?}");
+        let metrics = relink_tests::http::get(self.role.admin, "/metrics").await.unwrap().body;
+        let (log, out) = (self.role.process.log(), self.role.process.out());
+        self.browser.end().await;
+        self.role.process.stop().await;
+        let secrets = [CLIENT_SECRET, API_KEY, WEBHOOK_SECRET, LINK_KEY];
+        for (place, text) in [("log", &log), ("metrics", &metrics), ("commands", &out)] {
+            let found = secrets.iter().find(|secret| text.contains(**secret));
+            assert_eq!(found, None, "in {place}");
+        }
+        for (place, text) in [("log", &log), ("metrics", &metrics)] {
+            assert!(!text.contains("/relink/1."), "a link is in {place}");
+        }
+        for file in files(self.folder.path()) {
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            let holds =
+                |secret: &str| bytes.windows(secret.len()).any(|at| at == secret.as_bytes());
+            let found = secrets.iter().find(|secret| holds(secret));
+            assert_eq!(found, None, "in {}", file.display());
+            let is_database = file.starts_with(self.folder.path().join("database"));
+            assert!(!(is_database && holds("/relink/1.")), "a link is in {}", file.display());
+        }
+    }
+}
+
+fn database(folder: &Path) -> PathBuf {
+    let own = folder.join("database");
+    std::fs::create_dir_all(&own).unwrap();
+    own.join("relink.db")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    files
+}
