@@ -65,6 +65,7 @@ stamp! {
         due_homes_come_earliest_first;
     operator:
         history_comes_latest_first
+        what_an_input_did_is_found_in_the_order_of_writing
         cases_keep_their_last_state
         the_ledger_tells_the_verdict
         an_id_is_found_in_every_scope
@@ -100,5 +101,6 @@ mod postgres_only {
         no_row_that_was_only_locked_is_left
         a_home_in_the_hands_of_a_batch_is_not_due
         an_error_tells_no_secret
+        a_missing_permission_says_what_to_grant
     }
 }

@@ -38,7 +38,9 @@ fn bad() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
     };
     let huge = good.to_string().replace("1793581200", "99999999999999999999999999");
     let endless = good.to_string().replace("1793581200", "1e999");
+    let twice = good.to_string().replace("\"fca_bad\"", "\"fca_bad\",\"id\":\"fca_worse\"");
     vec![
+        ("an id twice", CREATED, twice.into_bytes(), "unparsable"),
         ("not JSON", CREATED, b"<xml/>".to_vec(), "unparsable"),
         ("empty", CREATED, vec![], "unparsable"),
         ("not UTF-8", CREATED, vec![b'{', 0xff, b'}'], "unparsable"),

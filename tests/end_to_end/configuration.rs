@@ -1,7 +1,7 @@
 //! What is wrong with settings and surroundings is told at once, by name, and without secrets.
 
 use relink_tests::foreign::Foreign;
-use relink_tests::process::{Settings, free_address, run};
+use relink_tests::process::{Settings, free_address, run, run_into};
 use relink_tests::stage::Stage;
 use serde_json::json;
 
@@ -61,6 +61,56 @@ pub(crate) async fn configuration_problems_are_told_together(_stage: &Stage) {
     }
 }
 
+pub(crate) async fn secrets_of_a_wrong_form_are_named_and_never_shown(_stage: &Stage) {
+    let settings = vec![
+        ("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned()),
+        ("RELINK_WEBHOOK_SECRETS", format!("whsec_good,{PASSWORD},whsec_{PASSWORD} b")),
+        ("RELINK_STRIPE_API_KEY", format!("sk_test_{PASSWORD}\nsk_test_{PASSWORD}")),
+        ("RELINK_COMMANDS_SECRET", format!("whsec_{PASSWORD}")),
+    ];
+    let (code, said) = gives_up(&["standalone"], &settings).await;
+    assert_eq!(code, 64, "{said}");
+    let told = [
+        "RELINK_WEBHOOK_SECRETS, secret 2 of 3: an endpoint's secret starts with whsec_",
+        "RELINK_WEBHOOK_SECRETS, secret 3 of 3 has a blank or a line break",
+        "RELINK_STRIPE_API_KEY has a blank or a line break",
+        "RELINK_COMMANDS_SECRET must be whsec_ followed by",
+        "RELINK_COMMANDS_SECRET is set without RELINK_COMMANDS_URL",
+    ];
+    for part in told {
+        assert!(said.contains(part), "`{part}` is not told:\n{said}");
+    }
+    assert!(!said.contains(PASSWORD), "a secret is shown:\n{said}");
+    assert_eq!(said.matches("\n  - ").count(), told.len(), "nothing else is wrong:\n{said}");
+}
+
+pub(crate) async fn a_role_that_shares_its_database_offers_no_file(_stage: &Stage) {
+    let settings = vec![("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned())];
+    for role in ["worker", "scheduler"] {
+        let (_, said) = gives_up(&[role], &settings).await;
+        assert!(said.contains("a SQLite file belongs to one process"), "{said}");
+        let (_, said) = gives_up(&[role], &Settings::new()).await;
+        assert!(!said.contains("sqlite://"), "{role} offers what it refuses:\n{said}");
+    }
+}
+
+pub(crate) async fn an_answer_that_cannot_be_written_is_a_failure(stage: &Stage) {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
+    let settings = vec![("RELINK_DATABASE_URL", database)];
+    for arguments in
+        [&["schema"][..], &["migrate"], &["explain", "fca_1", "--json"], &["demo", "--once"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = run_into(arguments, &settings, full).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{arguments:?}: {said}");
+        assert!(said.contains("standard output cannot be written"), "{arguments:?}: {said}");
+    }
+}
+
 pub(crate) async fn a_queue_with_other_arguments_stops_the_role(stage: &Stage) {
     let place = stage.place("other-arguments").await;
     let mut foreign = Foreign::connect(&place);
@@ -75,7 +125,8 @@ pub(crate) async fn a_queue_with_other_arguments_stops_the_role(stage: &Stage) {
         let mut settings = settings.clone();
         settings.push(("RELINK_INGRESS_LISTEN", free_address().to_string()));
         let (_, said) = gives_up(arguments, &settings).await;
-        for part in ["relink.lifecycle", "x-delivery-limit"] {
+        let wanted = "x-delivery-limit '50', x-";
+        for part in ["relink.lifecycle", "x-delivery-limit", "there may be more", wanted] {
             assert!(said.contains(part), "{arguments:?} does not name {part}:\n{said}");
         }
     }

@@ -1,7 +1,7 @@
 //! The real binary as processes against a real broker and database.
 //!
-//! Every test needs the servers that `tests/run` or `tests/servers/with` starts, except
-//! `standalone_alone`; without them it says so and passes.
+//! Tests on a stage need the servers that `tests/run` or `tests/servers/with` starts; without them
+//! they say so and pass.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![expect(clippy::print_stderr, reason = "seed and figures, shown when a test fails or on demand")]
@@ -43,6 +43,21 @@ fn configuration_problems_are_told_together() {
 }
 
 #[test]
+fn secrets_of_a_wrong_form_are_named_and_never_shown() {
+    without_servers(configuration::secrets_of_a_wrong_form_are_named_and_never_shown);
+}
+
+#[test]
+fn a_role_that_shares_its_database_offers_no_file() {
+    without_servers(configuration::a_role_that_shares_its_database_offers_no_file);
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    without_servers(configuration::an_answer_that_cannot_be_written_is_a_failure);
+}
+
+#[test]
 fn a_queue_with_other_arguments_stops_the_role() {
     on_stage(configuration::a_queue_with_other_arguments_stops_the_role);
 }
@@ -65,4 +80,9 @@ fn sigterm_drains() {
 #[test]
 fn standalone_alone() {
     without_servers(standalone::standalone_alone);
+}
+
+#[test]
+fn standalone_on_postgres() {
+    on_stage(standalone::standalone_on_postgres);
 }

@@ -16,7 +16,7 @@ use relink_tests::process::{Settings, free_address, run};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::{DEADLINE, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::system::check_schemas;
@@ -83,6 +83,7 @@ pub(crate) async fn standalone_alone(stage: &Stage) {
     let account = linked.accounts[0].as_str();
     let story = explain(&database, &[account]).await;
     assert!(story.contains("inactive → active"), "{story}");
+    explains_accounts_and_events(&database, &sim, account).await;
     let lines = role.process.out();
     role.process.stop().await;
     let printed: BTreeMap<String, Value> = lines
@@ -93,6 +94,72 @@ pub(crate) async fn standalone_alone(stage: &Stage) {
     let posted = posted.lock().unwrap().clone();
     assert_eq!(printed, posted, "what is printed is what is posted");
     check_schemas(printed.values()).await;
+}
+
+/// Not how things were merged, but what holds; and of an event what it did.
+async fn explains_accounts_and_events(database: &str, sim: &Sim, account: &str) {
+    let json = |text: String| serde_json::from_str::<Value>(&text).expect("--json prints JSON");
+    let story = json(explain(database, &[account, "--json"]).await);
+    let found = story["found"][0]["accounts"].as_array().unwrap();
+    let found = found.iter().find(|one| one["id"] == account).unwrap();
+    assert_eq!((&found["status"], &found["paused"]), (&json!("active"), &json!(false)), "{story}");
+    assert_eq!(found["holder"], json!({ "type": "customer", "id": "cus_1" }), "{story}");
+    assert_eq!(found["authorization"], story["found"][0]["authorization"], "{story}");
+
+    let deactivated = sim.events().into_iter().find(|event| {
+        event["type"] == "financial_connections.account.deactivated"
+            && event["data"]["object"]["id"] == account
+    });
+    let event = deactivated.unwrap()["id"].as_str().unwrap().to_owned();
+    let told = explain(database, &[&event]).await;
+    for part in ["applied", account, "→ inactive", &format!("→ test:{account}:pause-")] {
+        assert!(told.contains(part), "the event's story lacks {part}:\n{told}");
+    }
+    let told = json(explain(database, &[&event, "--json"]).await);
+    assert_eq!(told["event"]["id"], event, "{told}");
+    assert_eq!(told["event"]["history"][0]["account"], account, "{told}");
+
+    let settings = vec![("RELINK_DATABASE_URL", database.to_owned())];
+    for arguments in [&["explain", "evt_none"][..], &["explain", "evt_none", "--json"]] {
+        let output = run(arguments, &settings).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        if arguments.len() == 3 {
+            let told = json(String::from_utf8(output.stdout).unwrap());
+            assert_eq!(told, json!({ "event": null, "found": [] }));
+        }
+    }
+}
+
+/// The embedded bus over an external database: no broker, and none in `migrate`.
+pub(crate) async fn standalone_on_postgres(stage: &Stage) {
+    let place = stage.place("standalone").await;
+    let listen = free_address();
+    let sim = Sim::new(SimConfig {
+        webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+        webhook_secret: WEBHOOK_SECRET.to_owned(),
+        ..SimConfig::default()
+    });
+    let mut settings = crate::system::Api::serve(&sim).await.settings();
+    settings.extend([
+        ("RELINK_DATABASE_URL", place.database_url.clone()),
+        ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        ("RELINK_INGRESS_LISTEN", listen.to_string()),
+    ]);
+    let output = run(&["migrate", "--database-only"], &settings).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let role = begin(stage.folder(), &settings).await;
+    let linked = sim.link(Link::of("cus_1", "Harbor Federal Bank", 2)).unwrap();
+    let authorization = linked.authorization.unwrap();
+    sim.expire(&authorization).unwrap();
+    assert!(sim.flush(DEADLINE).await, "every webhook is answered");
+    let story = explain(&place.database_url, &[&authorization]).await;
+    assert!(story.contains("relink_required"), "{story}");
+    until(async || {
+        let said = role.process.out();
+        if said.contains("relink.prompt_relink.v1") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    role.process.stop().await;
 }
 
 async fn begin(folder: &Path, settings: &Settings) -> Role {

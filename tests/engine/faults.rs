@@ -111,6 +111,13 @@ impl Store for FaultyStore {
     ) -> Result<Vec<HistoryRow>, StoreError> {
         self.inner.history(home, account, limit).await
     }
+    async fn input_history(
+        &self,
+        input: &InboxRow,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        self.inner.input_history(input, limit).await
+    }
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
         self.inner.inbox_row(id).await
     }

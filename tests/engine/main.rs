@@ -8,6 +8,7 @@
 mod bodies;
 mod consume;
 mod decode;
+mod duties;
 mod faults;
 mod followup;
 mod ledger;

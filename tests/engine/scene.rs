@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use relink_bus::envelope::encode_command;
+use relink_bus::envelope::{command_type, encode_command};
 use relink_bus::in_process::{InProcessBus, InProcessSubscriber, Now};
 use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Delivery, Headers, Message};
 use relink_bus::port::{
@@ -15,11 +15,12 @@ use relink_bus::topology::{Exchange, WorkQueue};
 use relink_core::command::{About, Because, Body, Command, VerifyAccounts};
 use relink_core::id::Scope;
 use relink_core::input::Happened;
+use relink_core::observation::Holder;
 use relink_core::time::Time;
 use relink_engine::clock::SystemClock;
 use relink_sim::{Fault, FaultKind, Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_stripe::client::{Budget, Client, ClientConfig};
-use relink_worker_followup::{Followup, Metrics};
+use relink_worker_followup::{Duties, Followup, Metrics, Reader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,9 +58,11 @@ pub(crate) struct Scene {
 pub(crate) struct Setting {
     pub(crate) key: Option<&'static str>,
     pub(crate) version: &'static str,
+    pub(crate) duties: Duties,
 }
 
-pub(crate) const USUAL: Setting = Setting { key: Some("sk_test_sim"), version: PREVIEW_VERSION };
+pub(crate) const USUAL: Setting =
+    Setting { key: Some("sk_test_sim"), version: PREVIEW_VERSION, duties: Duties::ALL };
 
 /// With somebody who accepts the observations.
 pub(crate) async fn scene(setting: Setting) -> Scene {
@@ -88,14 +91,15 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
     });
     let budget = Arc::new(Budget::new(READS_PER_SECOND));
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let worker = Followup {
-        subscriber: followup,
-        publisher: Arc::new(bus.clone()),
+    let reader = client.map(|client| Reader {
         client,
         budget: Arc::clone(&budget),
+        publisher: Arc::new(bus.clone()),
         wall: Arc::new(SystemClock),
         metrics: metrics.clone(),
-    };
+    });
+    let (duties, metrics_of_worker) = (setting.duties, metrics.clone());
+    let worker = Followup { subscriber: followup, reader, duties, metrics: metrics_of_worker };
     let stop = CancellationToken::new();
     let told = stop.clone();
     let working = tokio::spawn(async move { worker.run(told).await.unwrap() });
@@ -131,27 +135,36 @@ impl Scene {
         });
     }
 
-    pub(crate) fn verify(&self, accounts: &[&str], read_authorization: bool) -> Message {
-        let about = About {
+    pub(crate) fn about(&self) -> About {
+        About {
             stripe_account: None,
             livemode: false,
             authorization: Some(self.authorization.as_str().into()),
-            holder: None,
+            holder: Some(Holder { kind: "customer".into(), id: "cus_1".into() }),
             institution_name: None,
-        };
+        }
+    }
+
+    pub(crate) fn verify(&self, accounts: &[&str], read_authorization: bool) -> Message {
+        self.command(Body::VerifyAccounts(VerifyAccounts {
+            about: self.about(),
+            accounts: accounts.iter().map(|id| (*id).into()).collect(),
+            because: Because::Doubt,
+            read_authorization,
+            session: None,
+        }))
+    }
+
+    pub(crate) fn command(&self, body: Body) -> Message {
+        let kind = command_type(body.name());
         let command = Command {
             id: "test:verify-1".into(),
             subject: self.authorization.as_str().into(),
             correlation: "evt_1".into(),
-            body: Body::VerifyAccounts(VerifyAccounts {
-                about,
-                accounts: accounts.iter().map(|id| (*id).into()).collect(),
-                because: Because::Doubt,
-                read_authorization,
-            }),
+            body,
         };
         let body = encode_command(&command, &Scope::own(false), Time(0)).unwrap();
-        message("relink.verify_accounts.v1", body)
+        message(&kind, body)
     }
 
     pub(crate) async fn run(&self, message: Message) -> Result<(), PublishError> {

@@ -41,6 +41,17 @@ pub async fn run(arguments: &[&str], settings: &Settings) -> Output {
     ended.unwrap_or_else(|_| panic!("relink {arguments:?} does not end")).unwrap()
 }
 
+/// Runs the binary to its end with another place for what it writes.
+///
+/// # Panics
+/// When it does not end.
+pub async fn run_into(arguments: &[&str], settings: &Settings, out: std::fs::File) -> Output {
+    let mut command = command(arguments, settings);
+    let child = command.stdout(out).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
+    ended.unwrap_or_else(|_| panic!("relink {arguments:?} does not end")).unwrap()
+}
+
 /// A running role; killed when dropped.
 pub struct Process {
     child: Child,

@@ -54,6 +54,35 @@ pub(crate) async fn history_comes_latest_first(store: &dyn Store) {
     assert_eq!(store.history(&other_scope, None, 99).await.unwrap(), []);
 }
 
+pub(crate) async fn what_an_input_did_is_found_in_the_order_of_writing(store: &dyn Store) {
+    let asked = ignored("evt_1");
+    let row = |note: &str, home| HistoryRow {
+        home,
+        at: asked.at,
+        note: note.to_owned(),
+        // Decided in one batch: only the order of writing tells them apart.
+        decided_at: NOW,
+        ..happened(1, Some("fca_1"))
+    };
+    let did = [
+        row("b", home("fcauth_1")),
+        HistoryRow { account: None, ..row("a", provisional("fca_1")) },
+        row("c", home("fcauth_2")),
+    ];
+    let mut other_scope = row("other scope", home("fcauth_1"));
+    other_scope.home.scope = Scope::own(false);
+    let other_input = HistoryRow { input: "evt_2".into(), ..row("other", home("fcauth_1")) };
+    let mut history = did.to_vec();
+    history.extend([other_scope, other_input]);
+    write_rows(store, Rows { history, ..Rows::default() }).await.unwrap();
+
+    let asked = inbox_row(&asked, Verdict::Applied);
+    assert_eq!(store.input_history(&asked, 99).await.unwrap(), did);
+    assert_eq!(store.input_history(&asked, 2).await.unwrap(), did[..2]);
+    let unknown = inbox_row(&ignored("evt_9"), Verdict::Applied);
+    assert_eq!(store.input_history(&unknown, 99).await.unwrap(), []);
+}
+
 pub(crate) async fn cases_keep_their_last_state(store: &dyn Store) {
     let mut samples = Samples::new();
     let case = |samples: &mut Samples, id: &str, at: i64| {

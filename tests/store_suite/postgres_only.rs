@@ -155,3 +155,36 @@ pub(crate) async fn an_error_tells_no_secret(_: String) {
     let error = silent(PostgresStore::connect(away).await.unwrap_err());
     assert!(matches!(error, StoreError::Transient(_)), "{error:?}");
 }
+
+/// A role that every server has and that may do nothing with Relink's tables.
+const POWERLESS: &str = "pg_monitor";
+
+pub(crate) async fn a_missing_permission_says_what_to_grant(url: String) {
+    let may_become = format!("SELECT pg_has_role('{POWERLESS}', 'MEMBER')::int::bigint");
+    if count(&url, &may_become).await == 0 {
+        eprintln!("LEFT OUT: the role of RELINK_TEST_DATABASE_URL may not become another");
+        return;
+    }
+    drop(ready(&url).await);
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let powerless = PostgresConfig::new(format!("{url}{mark}options=-c%20role%3D{POWERLESS}"));
+    // Each statement that an error names helps, until there is nothing left to grant.
+    for round in 0..20 {
+        let Err(error) = work(powerless.clone(), round).await else { return };
+        let StoreError::Misconfigured(told) = error else { panic!("{error:?}") };
+        let (_, statement) = told.split_once("run: ").unwrap_or_else(|| panic!("{told}"));
+        let statement = statement.split(';').next().unwrap();
+        execute(&url, &statement.replace("<user of RELINK_DATABASE_URL>", POWERLESS)).await;
+    }
+    panic!("what is granted is never enough");
+}
+
+async fn work(config: PostgresConfig, round: usize) -> Result<(), StoreError> {
+    let store = PostgresStore::connect(config).await?;
+    store.probe().await?;
+    put(&store, &[aggregate(home("fcauth_1"), &[("fca_1", account(1))])]).await?;
+    let inbox = vec![inbox_row(&ignored(&format!("evt_{round}")), Verdict::Applied)];
+    write_rows(&store, Rows { inbox, ..Rows::default() }).await?;
+    store.history(&home("fcauth_1"), None, 9).await?;
+    store.claim_outbox(NOW, NOW, 9).await.map(drop)
+}

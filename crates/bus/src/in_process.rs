@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{Delivery, Message, Receipt};
-use crate::port::{ParkingLot, PublishError, Publisher};
+use crate::port::{ParkingLot, PublishError, Publisher, publish_together};
 use crate::topology::WorkQueue;
 
 pub use subscriber::InProcessSubscriber;
@@ -106,21 +106,7 @@ impl Publisher for InProcessBus {
     }
 
     async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let mut waiting = tokio::task::JoinSet::new();
-        let count = messages.len();
-        for (index, message) in messages.into_iter().enumerate() {
-            let bus = self.clone();
-            waiting.spawn(async move { (index, bus.publish(message).await) });
-        }
-        let mut results = vec![Err(PublishError::Away); count];
-        while let Some(joined) = waiting.join_next().await {
-            if let Ok((index, result)) = joined
-                && let Some(slot) = results.get_mut(index)
-            {
-                *slot = result;
-            }
-        }
-        results
+        publish_together(self, messages).await
     }
 
     fn is_ready(&self) -> bool {

@@ -23,6 +23,9 @@ pub mod header {
     pub const RECEIVED_AT: &str = "relink-received-at";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
+    /// Tells one publish of a channel from another, so that what the broker returns finds its
+    /// publish; on mandatory messages only, and of no meaning to a consumer.
+    pub const PUBLISH: &str = "relink-publish";
     /// How many times the retry ladder has been climbed.
     pub const ATTEMPTS: &str = "relink-attempts";
     /// Why a message was parked.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::JoinSet;
 
 use crate::message::{Delivery, Message, Receipt};
 
@@ -24,6 +25,31 @@ pub trait Publisher: Send + Sync {
 
     /// Whether a publish has a chance right now.
     fn is_ready(&self) -> bool;
+}
+
+/// [`Publisher::publish_all`] of publishers without a window of their own: all at once, each on a
+/// task.
+pub async fn publish_together<P>(
+    publisher: &P,
+    messages: Vec<Message>,
+) -> Vec<Result<(), PublishError>>
+where
+    P: Publisher + Clone + 'static,
+{
+    let mut results = vec![Err(PublishError::Away); messages.len()];
+    let mut under_way = JoinSet::new();
+    for (index, message) in messages.into_iter().enumerate() {
+        let publisher = publisher.clone();
+        under_way.spawn(async move { (index, publisher.publish(message).await) });
+    }
+    while let Some(joined) = under_way.join_next().await {
+        if let Ok((index, result)) = joined
+            && let Some(slot) = results.get_mut(index)
+        {
+            *slot = result;
+        }
+    }
+    results
 }
 
 /// Why a publish is not known to have succeeded: a closed list that feeds metric and answer.

@@ -100,7 +100,8 @@ pub const UPCOMING_KEYS: [&str; 4] = [
 ];
 
 /// Commands that the followup worker carries out; a platform may consume them as well.
-pub const FOLLOWUP_KEYS: [&str; 1] = ["relink.verify_accounts.v1"];
+pub const FOLLOWUP_KEYS: [&str; 3] =
+    ["relink.verify_accounts.v1", "relink.refresh_data.v1", "relink.reconcile_accounts.v1"];
 
 impl WorkQueue {
     /// All of them.

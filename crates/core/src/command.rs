@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, CaseId, CommandId};
+use crate::id::{AccountId, CaseId, CommandId, SessionId};
 use crate::observation::{Holder, Status};
 use crate::time::Second;
 
@@ -357,6 +357,8 @@ pub enum Because {
     UnknownDetails,
     /// A sibling was reactivated.
     Siblings,
+    /// A relink session ended well: what it repaired is more than its event tells.
+    Session,
     /// A forecast may have been moved or met: its date has passed, or a relink may have moved it.
     Forecast,
     /// Nobody has named the account's authorization yet.
@@ -375,6 +377,9 @@ pub struct VerifyAccounts {
     pub because: Because,
     /// Whether the authorization itself has to be read back, too.
     pub read_authorization: bool,
+    /// The session (`fcsess_…`) to read back; absent where none ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }
 
 /// An old and a new account that are the same at the bank.

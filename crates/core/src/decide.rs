@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, Case, ClosedCase, State};
 use crate::command::{Because, Body, CaseOutcome, Command};
-use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope};
+use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope, SessionId};
 use crate::input::{Happened, Ignored, Input, Verdict};
 use crate::observation::{AuthorizationObservation, Source};
 use crate::policy::{ACCOUNTS_MAX, Policy};
@@ -103,6 +103,7 @@ pub(crate) struct Deciding<'a> {
 pub(crate) struct Ask {
     pub(crate) accounts: BTreeSet<AccountId>,
     pub(crate) authorization: bool,
+    pub(crate) session: Option<SessionId>,
 }
 
 impl<'a> Deciding<'a> {

@@ -194,6 +194,7 @@ impl Deciding<'_> {
                 accounts: ask.accounts.into_iter().collect(),
                 because: key.1,
                 read_authorization: ask.authorization,
+                session: ask.session,
             });
             let home = aggregate.key.home.as_str().to_owned();
             let what = format!("verify-{}", aggregate.state.verifies_sent);

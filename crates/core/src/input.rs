@@ -134,10 +134,33 @@ impl Verdict {
             Self::Ignored(Ignored::ObjectMissing) => "ignored(object_missing)",
         }
     }
+
+    /// Reads what [`Verdict::as_str`] says.
+    pub fn parse(name: &str) -> Option<Self> {
+        let plain = [Self::Applied, Self::Unchanged, Self::Duplicate, Self::Stale];
+        let deferred = Deferred::ALL.map(Self::Deferred);
+        let ignored = Ignored::ALL.map(Self::Ignored);
+        plain.into_iter().chain(deferred).chain(ignored).find(|one| one.as_str() == name)
+    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_is_found_by_its_name() {
+        let plain = [Verdict::Applied, Verdict::Unchanged, Verdict::Duplicate, Verdict::Stale];
+        let deferred = Deferred::ALL.map(Verdict::Deferred);
+        for verdict in plain.into_iter().chain(deferred).chain(Ignored::ALL.map(Verdict::Ignored)) {
+            assert_eq!(Verdict::parse(verdict.as_str()), Some(verdict));
+        }
+        assert_eq!(Verdict::parse("applied?"), None);
     }
 }

@@ -268,4 +268,6 @@ pub struct SessionObservation {
     pub outcome: Option<RelinkOutcome>,
     /// The accounts it returned, each an observation of its own with the session's stamp.
     pub accounts: Vec<AccountObservation>,
+    /// Whether these are all of them.
+    pub complete: bool,
 }

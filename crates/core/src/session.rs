@@ -8,7 +8,7 @@ use crate::command::{Because, CaseOutcome};
 use crate::decide::Deciding;
 use crate::id::AccountId;
 use crate::input::Verdict;
-use crate::observation::{RelinkOutcome, SessionObservation};
+use crate::observation::{RelinkOutcome, SessionObservation, Source, Stamp};
 use crate::time::Second;
 
 /// How far, in seconds of Stripe's clock, the end of a session may lie from the return of the
@@ -30,8 +30,10 @@ impl Deciding<'_> {
         }
         self.edit(&home, |this, aggregate| {
             applied |= this.record_attempt(aggregate, seen);
-            if seen.outcome == Some(RelinkOutcome::Repaired) {
-                aggregate.state.relinked_at = aggregate.state.relinked_at.max(Some(seen.stamp.0));
+            if matches!(
+                seen.outcome,
+                Some(RelinkOutcome::Repaired | RelinkOutcome::NewAuthorization(_))
+            ) {
                 this.read_back_after_relink(aggregate, seen);
             }
         });
@@ -85,10 +87,18 @@ impl Deciding<'_> {
         true
     }
 
-    /// An account that was only expiring gets no `reactivated` event: what a successful relink
-    /// may have changed is read back.
+    /// An account that was only expiring gets no `reactivated` event, and the event of a session
+    /// may name fewer accounts than it returned: what a relink may have changed is read back.
     fn read_back_after_relink(&mut self, aggregate: &mut Aggregate, seen: &SessionObservation) {
-        let second = seen.stamp.0;
+        let Stamp(second, source) = seen.stamp;
+        if source == Source::Event && !seen.complete {
+            let ask = self.asks.entry((aggregate.key.clone(), Because::Session)).or_default();
+            ask.session = Some(seen.session.clone());
+        }
+        if seen.outcome != Some(RelinkOutcome::Repaired) {
+            return;
+        }
+        aggregate.state.relinked_at = aggregate.state.relinked_at.max(Some(second));
         let told: Vec<&AccountId> = seen.accounts.iter().map(|one| &one.account).collect();
         let doubtful: Vec<AccountId> = aggregate
             .accounts
@@ -98,10 +108,10 @@ impl Deciding<'_> {
             .map(|(id, _)| id.clone())
             .collect();
         for account in doubtful {
-            self.ask_account(aggregate, &account, Because::Siblings, second);
+            self.ask_account(aggregate, &account, Because::Session, second);
         }
         if aggregate.is_expiring() {
-            self.ask_authorization(aggregate, Because::Forecast, second);
+            self.ask_authorization(aggregate, Because::Session, second);
         }
     }
 }

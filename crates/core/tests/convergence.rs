@@ -141,6 +141,7 @@ fn relink(inputs: &mut Vec<Input>, truths: &mut [Truth], of: &AuthorizationId, a
         authorization: of.clone(),
         outcome: Some(RelinkOutcome::Repaired),
         accounts: Vec::new(),
+        complete: true,
     };
     inputs.push(input(inputs.len(), at, Happened::SessionObserved(Box::new(session))));
 }

@@ -278,6 +278,7 @@ fn a_forecast_that_comes_after_the_relink_that_moved_it_is_read_back() {
         authorization: X.into(),
         outcome: Some(RelinkOutcome::Repaired),
         accounts: Vec::new(),
+        complete: true,
     };
     let own = AuthorizationObservation {
         authorization: X.into(),
@@ -359,13 +360,19 @@ fn a_session_that_succeeded_names_the_outcome() {
         authorization: X.into(),
         outcome: Some(RelinkOutcome::Repaired),
         accounts: Vec::new(),
+        complete: true,
     };
     desk.see(Happened::SessionObserved(Box::new(session.clone())));
     assert_eq!(desk.count("withdraw_relink"), 0, "a session's word is no proof for its accounts");
     assert_eq!(desk.count("verify_accounts"), 1);
-    desk.see(Happened::SessionObserved(Box::new(SessionObservation { accounts, ..session })));
+    let whole = SessionObservation { accounts, ..session.clone() };
+    desk.see(Happened::SessionObserved(Box::new(whole)));
     let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
     assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
+    let partly = SessionObservation { complete: false, ..session };
+    desk.see(Happened::SessionObserved(Box::new(partly)));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!(verify.session, Some("fcsess_1".into()), "its event did not tell all");
 }
 
 #[test]
@@ -376,6 +383,7 @@ fn a_session_told_after_the_case_closed_still_names_what_ended_it() {
         authorization: X.into(),
         outcome,
         accounts: Vec::new(),
+        complete: true,
     };
     let mut desk = Desk::new(0);
     desk.see(expired("fca_a").event(0));

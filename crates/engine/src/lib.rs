@@ -2,8 +2,8 @@
 //!
 //! [`store`] is the port to the database; [`consume`] the one loop that every worker runs;
 //! [`outbox`] sends what was committed, at once and, as the relay, later; [`scheduler`] fires what
-//! falls due. [`batch`] is where pure decisions become rows; [`link`] signs the links to the
-//! relink page.
+//! falls due. [`batch`] is where pure decisions become rows, and [`row`] is what they look like in
+//! every store; [`link`] signs the links to the relink page.
 //!
 //! **Invariant:** nothing here knows Stripe's JSON, SQL or AMQP, and no rule about accounts is
 //! decided here. **Invariant:** nothing is acknowledged before it is committed or parked, and no
@@ -16,5 +16,6 @@ pub mod engine;
 pub mod link;
 pub mod metrics;
 pub mod outbox;
+pub mod row;
 pub mod scheduler;
 pub mod store;

@@ -201,6 +201,17 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, StoreError>;
 
+    /// What one input of the ledger did, in the order of writing. Looked for under the input's
+    /// day only: slower than a look-up by home, and bounded by one day.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn input_history(
+        &self,
+        input: &InboxRow,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+
     /// The ledger's row of an input, in any scope.
     ///
     /// # Errors

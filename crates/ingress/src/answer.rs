@@ -15,10 +15,10 @@ use crate::refusal::{RETRY_AFTER_SECONDS, Refusal};
 /// line in ten seconds and not one for each webhook; the metric has every one.
 const WARNING_INTERVAL_MS: i64 = 10_000;
 
-/// An accepted event that the bus has confirmed.
-const PUBLISHED: &[u8] = br#"{"received":true,"published":true}"#;
-/// An accepted event that is nobody's business here.
-const NOT_PUBLISHED: &[u8] = br#"{"received":true,"published":false}"#;
+/// An event that is Relink's from now on: it is on the bus, or, in a single process, committed.
+const ACCEPTED: &[u8] = br#"{"received":true,"accepted":true}"#;
+/// A genuine event that is nobody's business here.
+const NOT_ACCEPTED: &[u8] = br#"{"received":true,"accepted":false}"#;
 
 /// The answers to refused requests, and when each was warned about last.
 pub(crate) struct Answers {
@@ -49,8 +49,8 @@ impl Answers {
     }
 
     /// The answer 200.
-    pub(crate) fn received(published: bool) -> Response {
-        let body = if published { PUBLISHED } else { NOT_PUBLISHED };
+    pub(crate) fn received(accepted: bool) -> Response {
+        let body = if accepted { ACCEPTED } else { NOT_ACCEPTED };
         json(StatusCode::OK, Bytes::from_static(body))
     }
 

@@ -90,9 +90,11 @@ impl Refusal {
                 "{error}; look at the event in Stripe's dashboard, nothing was published of it"
             ),
             Self::Publish(error) => format!("{error}; send the event again, as Stripe does"),
-            Self::TooLarge => "the body is larger than an event can be; send it to where it \
-                               belongs, or raise the body limit"
-                .to_owned(),
+            Self::TooLarge => format!(
+                "the body is larger than {} bytes, which no event of Stripe's is; send only \
+                 Stripe's webhooks here",
+                crate::BODY_BYTES_MAX
+            ),
             Self::TooSlow => "the body did not arrive in time; look for a slow proxy in between \
                               and send it again"
                 .to_owned(),

@@ -66,18 +66,19 @@ CREATE TABLE inbox_default PARTITION OF inbox DEFAULT; -- so that an odd `create
 
 CREATE SEQUENCE history_seq CACHE 64;
 CREATE TABLE history (
-    day        date NOT NULL,
-    seq        bigint NOT NULL DEFAULT nextval('history_seq'),
-    scope      text COLLATE "C" NOT NULL,
-    home       text COLLATE "C" NOT NULL,
-    account    text COLLATE "C",
-    input      text NOT NULL,
-    kind       text NOT NULL,
-    at_s       bigint NOT NULL,
-    decided_ms bigint NOT NULL,
-    verdict    text NOT NULL,
-    note       text NOT NULL,
-    commands   text[] NOT NULL
+    day         date NOT NULL,
+    seq         bigint NOT NULL DEFAULT nextval('history_seq'),
+    scope       text COLLATE "C" NOT NULL,
+    home        text COLLATE "C" NOT NULL,
+    provisional boolean NOT NULL,
+    account     text COLLATE "C",
+    input       text NOT NULL, -- without an index: operators look for it within one day
+    kind        text NOT NULL,
+    at_s        bigint NOT NULL,
+    decided_ms  bigint NOT NULL,
+    verdict     text NOT NULL,
+    note        text NOT NULL,
+    commands    text[] NOT NULL
 ) PARTITION BY RANGE (day);
 CREATE INDEX history_home ON history (home, scope, decided_ms);
 CREATE TABLE history_default PARTITION OF history DEFAULT;

@@ -4,10 +4,9 @@ use relink_core::account::Account;
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountKey, HomeKey, Scope};
 use relink_core::register::value;
+use relink_engine::row::{cause_and_action, json, signed, superseded_by};
 use relink_engine::store::StoreError;
 use tokio_postgres::types::ToSql;
-
-use crate::row::{json, signed};
 
 /// A value of a statement.
 pub(crate) type Param<'a> = &'a (dyn ToSql + Sync);
@@ -41,10 +40,14 @@ impl<'a> Keys<'a> {
     pub(crate) fn of_homes(keys: impl IntoIterator<Item = &'a HomeKey>) -> Self {
         let mut all = Self::default();
         for key in keys {
-            all.push(&key.scope, key.home.as_str());
-            all.provisional.push(key.home.is_provisional());
+            all.push_home(key);
         }
         all
+    }
+
+    pub(crate) fn push_home(&mut self, key: &'a HomeKey) {
+        self.push(&key.scope, key.home.as_str());
+        self.provisional.push(key.home.is_provisional());
     }
 }
 
@@ -90,18 +93,14 @@ impl<'a> Accounts<'a> {
         home: &'a HomeKey,
         account: &'a Account,
     ) -> Result<(), StoreError> {
-        let details = account.inactive_details();
-        let forecast = account.forecast();
-        let cause = details
-            .map_or_else(|| forecast.and_then(|it| it.cause.as_deref()), |it| it.cause.as_deref());
-        let action = details.map(|it| &it.action).or(forecast.map(|it| &it.action));
+        let (cause, action) = cause_and_action(account);
         self.keys.push(&key.scope, key.account.as_str());
         self.homes.push(home.home.as_str());
         self.provisional.push(home.home.is_provisional());
         self.statuses.push(account.status().map(|status| status.as_str()));
         self.causes.push(cause);
         self.actions.push(action.map(|action| action.as_str()));
-        self.expected.push(forecast.map(|it| it.date.0));
+        self.expected.push(account.forecast().map(|it| it.date.0));
         self.holders.push(value(&account.holder).map(|holder| &*holder.id));
         self.last4.push(value(&account.last4).map(|last4| &**last4));
         self.versions.push(signed(account.version));
@@ -153,8 +152,7 @@ impl<'a> Homes<'a> {
         self.institutions.push(home.institution_name().map(|name| &**name));
         self.expected.push(summary.expected_deactivation.map(|at| at.0));
         self.dues.push(summary.next_due.map(|at| at.0));
-        let taker = home.taken_over_by().filter(|_| home.is_superseded());
-        self.superseded_by.push(taker.map(|by| by.as_str()));
+        self.superseded_by.push(superseded_by(home));
         self.case_open.push(home.state.case.is_some());
         self.states.push(json(&home.state)?);
         Ok(())

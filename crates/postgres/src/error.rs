@@ -70,15 +70,47 @@ fn classify_answer(error: &DbError) -> StoreError {
     match (&code[..2], code) {
         ("22" | "23" | "54", _) => StoreError::Refused(describe_refusal(error)),
         ("28" | "3D", _) => StoreError::Misconfigured(format!("{told}; check RELINK_DATABASE_URL")),
-        (_, "42501") => StoreError::Misconfigured(format!(
-            "{told}; grant the role of RELINK_DATABASE_URL what Relink's tables need"
-        )),
+        (_, "42501") => StoreError::Misconfigured(format!("{told}; {}", grant(error.message()))),
         ("42" | "3F" | "0A" | "26", _) => StoreError::Misconfigured(format!(
             "{told}; RELINK_DATABASE_URL names a database that this version has not prepared: \
              run `relink migrate` (behind a transaction-mode pooler, turn prepared statements off)"
         )),
         _ => StoreError::Transient(told),
     }
+}
+
+/// What to run against a permission that is missing.
+///
+/// PostgreSQL names the object in its message alone (`permission denied for table inbox`, `must
+/// be owner of table inbox_20261122`), and not the role: that is the one of the URL.
+fn grant(message: &str) -> String {
+    let role = "\"<user of RELINK_DATABASE_URL>\"";
+    let said = |start: &str| message.split_once(start).map(|(_, object)| object);
+    let named = |object: &str| object.rsplit(' ').next().unwrap_or_default().to_owned();
+    let statement = match said("permission denied for ") {
+        Some(object) if object.starts_with("schema ") => {
+            // To use what is there; `migrate` and the scheduler also make tables.
+            format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role}", named(object))
+        }
+        Some(object) if object.starts_with("database ") => {
+            format!("GRANT CONNECT ON DATABASE {} TO {role}", named(object))
+        }
+        Some(object) if object.starts_with("sequence ") => {
+            format!("GRANT USAGE ON SEQUENCE {} TO {role}", named(object))
+        }
+        Some(object) if object.starts_with("table ") => {
+            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {role}", named(object))
+        }
+        _ if said("must be owner of ").is_some() => {
+            format!("GRANT \"<owner of Relink's tables>\" TO {role}")
+        }
+        _ => {
+            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+        }
+    };
+    format!(
+        "as the owner of the object run: {statement}; deploy/README.md lists all that are needed"
+    )
 }
 
 fn describe_refusal(error: &DbError) -> String {
@@ -110,9 +142,23 @@ pub(crate) fn classify_pool(error: PoolError) -> StoreError {
     }
 }
 
-/// A row that this version cannot read: written by another version, or by hand.
-pub(crate) fn unreadable(what: &str) -> StoreError {
-    StoreError::Misconfigured(format!(
-        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink"
-    ))
+#[cfg(test)]
+mod tests {
+    use super::grant;
+
+    fn check(message: &str, expect: &str) {
+        let told = grant(message);
+        assert!(told.contains(expect), "{message}: {told}");
+    }
+
+    #[test]
+    fn a_missing_permission_names_the_statement_that_gives_it() {
+        check("permission denied for table inbox", "DELETE ON TABLE inbox TO \"<user of");
+        check("permission denied for sequence history_seq", "GRANT USAGE ON SEQUENCE history_seq");
+        check("permission denied for schema public", "GRANT USAGE, CREATE ON SCHEMA public TO");
+        check("permission denied for database relink", "GRANT CONNECT ON DATABASE relink TO");
+        check("must be owner of table inbox_20261122", "GRANT \"<owner of Relink's tables>\" TO");
+        // A server that speaks another language.
+        check("keine Berechtigung für Tabelle inbox", "ON ALL TABLES IN SCHEMA public TO");
+    }
 }

@@ -7,12 +7,13 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, AccountKey, Home, HomeKey};
 use relink_core::input::Input;
 use relink_core::world::{Wanted, World};
-use relink_engine::store::Gathered;
+use relink_engine::row::{account, home_key, scope, state};
+use relink_engine::store::{Gathered, StoreError};
 use tokio_postgres::Row;
 
 use crate::columns::Keys;
+use crate::day::Day;
 use crate::error::Fault;
-use crate::row::{Day, account, account_key, home_key, state};
 use crate::session::Session;
 use crate::sql;
 
@@ -80,6 +81,10 @@ async fn lock_accounts(
         }
     }
     Ok((settled, past))
+}
+
+fn account_key(scope_text: &str, id: &str) -> Result<AccountKey, StoreError> {
+    Ok(AccountKey { scope: scope(scope_text)?, account: AccountId::from(id) })
 }
 
 /// Locks the holders of accounts that may have replaced, or may have been replaced, and finds

@@ -23,6 +23,7 @@
 mod columns;
 mod commit;
 mod config;
+mod day;
 mod error;
 mod gather;
 mod maintain;
@@ -30,7 +31,6 @@ mod migrate;
 mod operator;
 mod outbox;
 mod record_columns;
-mod row;
 mod session;
 mod sql;
 mod store;

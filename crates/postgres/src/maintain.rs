@@ -7,8 +7,8 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use crate::day::Day;
 use crate::error::classify;
-use crate::row::Day;
 use crate::session::{Session, run_one};
 use crate::sql::{BEGIN_ONE, Sql};
 

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use relink_bus::message::{Headers, header};
-use relink_core::id::{AccountId, CommandId, HomeKey, InputId};
+use relink_core::id::{AccountId, CommandId, HomeKey, InputId, Scope};
 use relink_core::time::{Second, Time};
-use relink_engine::store::{CaseRow, HistoryRow, InboxRow, StoreError};
-use serde_json::{Map, Value};
+use relink_engine::row::{case, home, outcome, scope, verdict};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::error::{Fault, unreadable};
-use crate::row::{outcome, scope, verdict};
+use crate::error::Fault;
 use crate::sql::Sql;
 
 /// Homes with this id, or with an account with this id.
@@ -26,10 +24,19 @@ pub(crate) const FIND: Sql = Sql {
 
 /// The latest of a home's history; `$3` null: of all accounts.
 pub(crate) const HISTORY: Sql = Sql {
-    text: "SELECT account, input, kind, at_s, decided_ms, verdict, note, commands FROM history \
+    text: "SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, \
+             commands FROM history \
            WHERE scope = $1 AND home = $2 AND ($3 IS NULL OR account = $3) \
            ORDER BY decided_ms DESC, seq DESC LIMIT $4",
     types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+};
+
+/// What an input did: reads the partition of its day, and no other.
+pub(crate) const INPUT_HISTORY: Sql = Sql {
+    text: "SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, \
+             commands FROM history \
+           WHERE day = $1 AND scope = $2 AND input = $3 ORDER BY seq LIMIT $4",
+    types: &[Type::DATE, Type::TEXT, Type::TEXT, Type::INT8],
 };
 
 /// The ledger's row of an input.
@@ -93,17 +100,17 @@ pub(crate) const PROBE: Sql = Sql {
     types: &[],
 };
 
-pub(crate) fn history_row(home: &HomeKey, row: &Row) -> Result<HistoryRow, Fault> {
-    let commands: Vec<&str> = row.try_get(7)?;
+pub(crate) fn history_row(scope: &Scope, row: &Row) -> Result<HistoryRow, Fault> {
+    let commands: Vec<&str> = row.try_get(9)?;
     Ok(HistoryRow {
-        home: home.clone(),
-        account: row.try_get::<_, Option<&str>>(0)?.map(AccountId::from),
-        input: InputId::from(row.try_get::<_, &str>(1)?),
-        kind: Arc::from(row.try_get::<_, &str>(2)?),
-        at: Second(row.try_get(3)?),
-        decided_at: Time(row.try_get(4)?),
-        verdict: Arc::from(row.try_get::<_, &str>(5)?),
-        note: row.try_get(6)?,
+        home: HomeKey { scope: scope.clone(), home: home(row.try_get(0)?, row.try_get(1)?) },
+        account: row.try_get::<_, Option<&str>>(2)?.map(AccountId::from),
+        input: InputId::from(row.try_get::<_, &str>(3)?),
+        kind: Arc::from(row.try_get::<_, &str>(4)?),
+        at: Second(row.try_get(5)?),
+        decided_at: Time(row.try_get(6)?),
+        verdict: Arc::from(row.try_get::<_, &str>(7)?),
+        note: row.try_get(8)?,
         commands: commands.into_iter().map(CommandId::from).collect(),
     })
 }
@@ -119,33 +126,10 @@ pub(crate) fn inbox_row(row: &Row) -> Result<InboxRow, Fault> {
 }
 
 pub(crate) fn case_row(home: &HomeKey, row: &Row) -> Result<CaseRow, Fault> {
-    let case = serde_json::from_str(row.try_get(0)?).map_err(|_| unreadable("cases"))?;
+    let case = case(row.try_get(0)?)?;
     let closed = match (row.try_get::<_, Option<i64>>(1)?, row.try_get::<_, Option<&str>>(2)?) {
         (Some(at), Some(how)) => Some((Time(at), outcome(how)?)),
         _ => None,
     };
     Ok(CaseRow { home: home.clone(), case, closed })
-}
-
-/// Headers under their names on the wire, so that a requeued message looks like the first one.
-pub(crate) fn headers(headers: &Headers) -> Result<String, StoreError> {
-    let texts = [
-        (header::STRIPE_ACCOUNT, &headers.stripe_account),
-        (header::API_VERSION, &headers.api_version),
-        (header::TRACEPARENT, &headers.traceparent),
-    ];
-    let numbers = [
-        (header::RECEIVED_AT, headers.received_at_unix_ms),
-        (header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms),
-        (header::ATTEMPTS, Some(headers.attempts.into())),
-    ];
-    let mut all = Map::new();
-    for (name, text) in texts {
-        all.extend(text.as_deref().map(|text| (name.to_owned(), Value::from(text))));
-    }
-    for (name, number) in numbers {
-        all.extend(number.map(|number| (name.to_owned(), Value::from(number))));
-    }
-    all.extend(headers.livemode.map(|live| (header::LIVEMODE.to_owned(), Value::from(live))));
-    crate::row::json(&all)
 }

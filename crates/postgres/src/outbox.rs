@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use relink_core::id::CommandId;
 use relink_core::time::Time;
+use relink_engine::row::{home_key, scope};
 use relink_engine::store::{DueHome, OutboxRow};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::error::Fault;
-use crate::row::{home_key, scope};
 use crate::sql::Sql;
 
 /// The earliest homes with something due. The lock lasts as long as the statement and is there

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use relink_core::id::{CaseId, Scope};
+use relink_engine::row::json;
 use relink_engine::store::{CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError};
 
 use crate::columns::{Keys, Param};
-use crate::row::{Day, json};
+use crate::day::Day;
 
 /// Rows of `inbox`.
 #[derive(Default)]
@@ -52,11 +53,12 @@ pub(crate) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    pub(crate) fn params(&self) -> [Param<'_>; 11] {
+    pub(crate) fn params(&self) -> [Param<'_>; 12] {
         [
             &self.days,
             &self.homes.scopes,
             &self.homes.ids,
+            &self.homes.provisional,
             &self.accounts,
             &self.inputs,
             &self.kinds,
@@ -73,7 +75,7 @@ impl<'a> History<'a> {
         for row in rows {
             let commands: Vec<&str> = row.commands.iter().map(|id| id.as_str()).collect();
             all.days.push(Day::of(row.at));
-            all.homes.push(&row.home.scope, row.home.home.as_str());
+            all.homes.push_home(&row.home);
             all.accounts.push(row.account.as_ref().map(|id| id.as_str()));
             all.inputs.push(row.input.as_str());
             all.kinds.push(&row.kind);

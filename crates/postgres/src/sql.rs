@@ -182,13 +182,15 @@ pub(crate) const WRITE_INBOX: Sql = Sql {
 
 /// Writes history, in the order given; `commands` are joined like `past` in [`WRITE_ACCOUNTS`].
 pub(crate) const WRITE_HISTORY: Sql = Sql {
-    text: "INSERT INTO history (day, scope, home, account, input, kind, at_s, decided_ms, \
-             verdict, note, commands) \
-           SELECT w.day, w.scope, w.home, w.account, w.input, w.kind, w.at_s, w.decided_ms, \
-             w.verdict, w.note, string_to_array(w.commands, U&'\\001F') \
-           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS w (day, scope, home, \
-             account, input, kind, at_s, decided_ms, verdict, note, commands)",
-    types: &[DATES, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, NUMBERS, NUMBERS, TEXTS, TEXTS, TEXTS],
+    text: "INSERT INTO history (day, scope, home, provisional, account, input, kind, at_s, \
+             decided_ms, verdict, note, commands) \
+           SELECT w.day, w.scope, w.home, w.provisional, w.account, w.input, w.kind, w.at_s, \
+             w.decided_ms, w.verdict, w.note, string_to_array(w.commands, U&'\\001F') \
+           FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS w (day, scope, \
+             home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands)",
+    types: &[
+        DATES, TEXTS, TEXTS, FLAGS, TEXTS, TEXTS, TEXTS, NUMBERS, NUMBERS, TEXTS, TEXTS, TEXTS,
+    ],
 };
 
 /// Writes commands; one that still waits from an earlier time is the same command.

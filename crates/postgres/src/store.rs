@@ -10,6 +10,7 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey};
 use relink_core::input::Input;
 use relink_core::time::Time;
+use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
 };
@@ -17,9 +18,9 @@ use tokio_postgres::Row;
 
 use crate::columns::Keys;
 use crate::config::PostgresConfig;
+use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
-use crate::row::{home_key, signed};
 use crate::session::{Params, run_one};
 use crate::sql::{self, Sql};
 use crate::{maintain, migrate, operator, outbox, transact};
@@ -95,10 +96,6 @@ fn named_count(row: &Row) -> (String, i64) {
     (row.get(1), row.get(2))
 }
 
-fn limit(rows: usize) -> i64 {
-    signed(rows as u64)
-}
-
 async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::time::timeout(CALL_TIMEOUT, call)
         .await
@@ -112,7 +109,7 @@ impl Store for PostgresStore {
     }
 
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
-        let rows = self.run(&outbox::DUE, &[&now.0, &limit(most)]).await?;
+        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most)]).await?;
         Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
     }
 
@@ -122,7 +119,7 @@ impl Store for PostgresStore {
         until: Time,
         most: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = self.run(&outbox::CLAIM, &[&now.0, &until.0, &limit(most)]).await?;
+        let rows = self.run(&outbox::CLAIM, &[&now.0, &until.0, &signed_rows(most)]).await?;
         let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
         claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
         Ok(claimed)
@@ -135,7 +132,7 @@ impl Store for PostgresStore {
 
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         let delivery = &parked.delivery;
-        let headers = operator::headers(&delivery.headers)?;
+        let headers = headers(&delivery.headers)?;
         let attempts = i32::try_from(delivery.headers.attempts).unwrap_or(i32::MAX);
         let params: Params<'_> = &[
             &parked.queue,
@@ -173,9 +170,23 @@ impl Store for PostgresStore {
         most: usize,
     ) -> Result<Vec<HistoryRow>, StoreError> {
         let (scope, account) = (home.scope.to_string(), account.map(AccountId::as_str));
-        let params: Params<'_> = &[&scope, &home.home.as_str(), &account, &limit(most)];
+        let params: Params<'_> = &[&scope, &home.home.as_str(), &account, &signed_rows(most)];
         let rows = self.run(&operator::HISTORY, params).await?;
-        Ok(rows.iter().map(|row| operator::history_row(home, row)).collect::<Result<_, Fault>>()?)
+        let read = |row| operator::history_row(&home.scope, row);
+        Ok(rows.iter().map(read).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn input_history(
+        &self,
+        input: &InboxRow,
+        most: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let scope = input.scope.to_string();
+        let params: Params<'_> =
+            &[&Day::of(input.at), &scope, &input.id.as_str(), &signed_rows(most)];
+        let rows = self.run(&operator::INPUT_HISTORY, params).await?;
+        let read = |row| operator::history_row(&input.scope, row);
+        Ok(rows.iter().map(read).collect::<Result<_, Fault>>()?)
     }
 
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
@@ -185,7 +196,7 @@ impl Store for PostgresStore {
 
     async fn cases(&self, home: &HomeKey, most: usize) -> Result<Vec<CaseRow>, StoreError> {
         let scope = home.scope.to_string();
-        let params: Params<'_> = &[&scope, &home.home.as_str(), &limit(most)];
+        let params: Params<'_> = &[&scope, &home.home.as_str(), &signed_rows(most)];
         let rows = self.run(&operator::CASES, params).await?;
         Ok(rows.iter().map(|row| operator::case_row(home, row)).collect::<Result<_, Fault>>()?)
     }

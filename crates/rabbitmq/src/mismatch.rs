@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use relink_bus::topology::{Argument, queues};
+
 /// An argument of an existing queue or exchange that differs from the topology.
 ///
-/// The broker names one argument per queue at a time; correct it and look again.
+/// The broker names the first argument that differs and no other, so what is told of a queue has
+/// all that are wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mismatch {
     /// `queue` or `exchange`.
@@ -50,15 +53,36 @@ impl fmt::Display for Mismatch {
         let Self { kind, name, argument, wanted, present } = self;
         write!(f, "{kind} `{name}`: {argument} is {present}, wanted is {wanted}; ")?;
         match kind.as_str() {
-            "queue" => f.write_str(
-                "stop its publishers, let its workers drain it, delete it, then run \
-                 `relink migrate` (a policy cannot change an argument)",
-            ),
+            "queue" => {
+                if let Some(all) = wanted_of(name) {
+                    write!(
+                        f,
+                        "the broker names one difference, there may be more: all wanted are {all}; "
+                    )?;
+                }
+                f.write_str(
+                    "stop its publishers, let its workers drain it, delete it when it is empty, \
+                     then run `relink migrate` (a policy cannot change what a queue was declared \
+                     with)",
+                )
+            }
             _ => f.write_str(
                 "stop its publishers, delete it with its bindings, then run `relink migrate`",
             ),
         }
     }
+}
+
+/// Every argument that the topology wants of a queue of this name.
+fn wanted_of(name: &str) -> Option<String> {
+    let queue = queues().into_iter().find(|queue| queue.name == name)?;
+    let one = |(argument, value): &(&str, Argument)| match value {
+        Argument::Text(text) => format!("{argument} '{text}'"),
+        Argument::Number(number) => format!("{argument} '{number}'"),
+        Argument::Switch(switch) => format!("{argument} '{switch}'"),
+    };
+    let all: Vec<String> = queue.arguments.iter().map(one).collect();
+    Some(format!("durable 'true', {}", all.join(", ")))
 }
 
 #[cfg(test)]
@@ -88,6 +112,19 @@ mod tests {
              '/': received 'topic' but current is 'direct'",
             ["exchange", "relink.events", "type", "'topic'", "'direct'"],
         );
+    }
+
+    #[test]
+    fn of_a_queue_every_wanted_argument_is_told() {
+        let text = "inequivalent arg 'x-delivery-limit' for queue 'relink.lifecycle' in vhost '/': \
+                    received the value '50' of type 'signedint' but current is none";
+        let told = Mismatch::parse(text).unwrap().to_string();
+        for queue in queues().iter().filter(|queue| queue.name == "relink.lifecycle") {
+            for (argument, _) in &queue.arguments {
+                assert!(told.contains(argument), "{argument} is missing: {told}");
+            }
+        }
+        assert!(told.contains("there may be more") && told.contains("when it is empty"), "{told}");
     }
 
     #[test]

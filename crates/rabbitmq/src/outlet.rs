@@ -5,8 +5,8 @@
 //! publishing on one channel can get each other's confirms; and a confirm can carry another
 //! publish's return, which the `ledger` sorts out as long as one task observes them all.
 //!
-//! Every mandatory publish carries [`NONCE`], since ids repeat (Stripe sends an event twice, and
-//! both copies may be in flight).
+//! Every mandatory publish carries [`header::PUBLISH`], since ids repeat (Stripe sends an event
+//! twice, and both copies may be in flight).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use lapin::options::BasicPublishOptions;
 use lapin::types::AMQPValue;
 use lapin::{Channel, Confirmation};
+use relink_bus::message::header;
 use relink_bus::port::PublishError;
 use relink_bus::topology::Exchange;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -23,9 +24,6 @@ use crate::config::RabbitConfig;
 use crate::driver::Driver;
 use crate::properties::{Parcel, number};
 use crate::state::BrokerState;
-
-/// The header that tells one publish of a channel from another.
-const NONCE: &str = "relink-publish";
 
 /// How a publish ended.
 pub(crate) type Answer = Result<(), PublishError>;
@@ -152,7 +150,7 @@ pub(crate) async fn publish(
 ) -> lapin::Result<Confirmation> {
     let Parcel { exchange, routing_key, mandatory, properties, mut headers, body } = parcel;
     if mandatory {
-        headers.insert(NONCE.into(), AMQPValue::LongLongInt(nonce.cast_signed()));
+        headers.insert(header::PUBLISH.into(), AMQPValue::LongLongInt(nonce.cast_signed()));
     }
     // Mandatory: RabbitMQ drops what no queue takes and confirms it all the same; only with this
     // flag it says so. Immediate is not supported by RabbitMQ and closes the connection.
@@ -168,5 +166,5 @@ pub(crate) async fn publish(
 pub(crate) fn returned_nonce(confirmation: Confirmation) -> Option<u64> {
     let returned = confirmation.take_message()?;
     let headers = returned.delivery.properties.headers().as_ref()?;
-    headers.inner().get(NONCE).and_then(number).map(i64::cast_unsigned)
+    headers.inner().get(header::PUBLISH).and_then(number).map(i64::cast_unsigned)
 }

@@ -66,7 +66,8 @@ pub(crate) struct AmqpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: postgres://user:password@host:5432/name, or sqlite://path where embedded
+    /// The database: postgres://user:password@host:5432/name; for standalone, migrate and explain
+    /// sqlite://path as well
     #[arg(long, env = "RELINK_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
     /// A file that holds it instead
@@ -97,6 +98,12 @@ pub(crate) struct StripeArgs {
     /// Permit plain http to hosts other than this one, for a stand-in on a private network
     #[arg(long, env = "RELINK_STRIPE_ALLOW_HTTP", default_value = "false")]
     pub(crate) stripe_allow_http: String,
+    /// Ask Stripe for a refresh once an account is back; `false`: the platform does
+    #[arg(long, env = "RELINK_REFRESH_DATA", default_value = "true")]
+    pub(crate) refresh_data: String,
+    /// Read a holder's accounts after a relink made another authorization; `false`: the platform
+    #[arg(long, env = "RELINK_RECONCILE_ACCOUNTS", default_value = "true")]
+    pub(crate) reconcile_accounts: String,
     /// Reads of Stripe a second; its own limit is 25 for each endpoint
     #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
     pub(crate) stripe_reads_per_second: String,
@@ -284,7 +291,7 @@ pub(crate) struct StandaloneArgs {
     /// Post every command there as well, signed as Standard Webhooks
     #[arg(long, env = "RELINK_COMMANDS_URL")]
     pub(crate) commands_url: Option<String>,
-    /// The secret for that (whsec_ and base64)
+    /// The secret for that: whsec_ and at least 24 bytes in base64
     #[arg(long, env = "RELINK_COMMANDS_SECRET", hide_env_values = true)]
     pub(crate) commands_secret: Option<String>,
     /// A file that holds it instead
@@ -349,6 +356,9 @@ pub(crate) struct MigrateArgs {
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Leave the broker out: for `standalone` with postgres://
+    #[arg(long)]
+    pub(crate) database_only: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

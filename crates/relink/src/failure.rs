@@ -8,6 +8,8 @@ pub(crate) const EX_USAGE: u8 = 64;
 const EX_UNAVAILABLE: u8 = 69;
 /// A mistake of ours.
 const EX_SOFTWARE: u8 = 70;
+/// Standard output cannot be written.
+const EX_IOERR: u8 = 74;
 /// The command did its work and the answer is "no": nothing found, a story that went wrong.
 const EX_NO: u8 = 1;
 
@@ -38,6 +40,11 @@ impl Failure {
     /// A mistake of ours.
     pub(crate) fn software(text: impl ToString) -> Self {
         Self { code: EX_SOFTWARE, text: text.to_string() }
+    }
+
+    /// Standard output, which is the answer, cannot be written.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        Self { code: EX_IOERR, text: format!("standard output cannot be written: {error}") }
     }
 
     /// The answer is "no".

@@ -8,6 +8,7 @@
 mod cli;
 mod failure;
 mod operator;
+mod output;
 mod role;
 mod settings;
 mod shutdown;
@@ -28,8 +29,10 @@ fn main() -> ExitCode {
         Err(error) => {
             // What clap itself refuses is a usage error like any other; help and version are not.
             let code = if error.use_stderr() { failure::EX_USAGE } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
+            return match output::unless_read_enough(error.print()) {
+                Err(error) if code == 0 => Failure::output(&error).report(),
+                _ => ExitCode::from(code),
+            };
         }
     };
     // One provider for every TLS connection of the process; a second installation is no matter.

@@ -1,6 +1,7 @@
 //! One file per role.
 
 pub(crate) mod demo;
+mod footing;
 pub(crate) mod ingress;
 pub(crate) mod portal;
 pub(crate) mod scheduler;

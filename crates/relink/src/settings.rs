@@ -2,6 +2,7 @@
 //! bound, and all are told together.
 
 mod portal;
+mod secret;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -14,8 +15,9 @@ use relink_engine::link::{LinkSigner, Links};
 use relink_ingress::IngressConfig;
 use relink_postgres::PostgresConfig;
 use relink_rabbitmq::RabbitConfig;
-use relink_stripe::client::ClientConfig;
+use relink_stripe::client::{ClientConfig, ConfigError};
 use relink_stripe::signature::Verifier;
+use relink_worker_followup::Duties;
 use secrecy::SecretString;
 
 use crate::cli::{
@@ -84,34 +86,10 @@ impl Problems {
         self.parse(name, text, "an address and port such as 127.0.0.1:8080")
     }
 
-    /// A secret from its variable, or from the file that `…_FILE` names; not both.
-    pub(crate) fn secret(
-        &mut self,
-        name: &str,
-        value: Option<String>,
-        file: Option<String>,
-    ) -> Option<String> {
-        let text = match (value.filter(|value| !value.is_empty()), file) {
-            (Some(_), Some(_)) => {
-                self.add(format!("{name} and {name}_FILE are both set; keep one"));
-                return None;
-            }
-            (Some(value), None) => value,
-            (None, Some(file)) => match std::fs::read_to_string(&file) {
-                Ok(text) => text.trim_end_matches(['\n', '\r']).to_owned(),
-                Err(error) => {
-                    self.add(format!("{name}_FILE: {file} cannot be read: {error}"));
-                    return None;
-                }
-            },
-            (None, None) => return None,
-        };
-        (!text.is_empty()).then_some(text)
-    }
-
     pub(crate) fn amqp(&mut self, args: AmqpArgs) -> Option<RabbitConfig> {
         let count = self.0.len();
-        let Some(url) = self.secret("RELINK_AMQP_URL", args.amqp_url, args.amqp_url_file) else {
+        let Some(url) = self.confidential("RELINK_AMQP_URL", args.amqp_url, args.amqp_url_file)
+        else {
             if self.0.len() == count {
                 self.add("RELINK_AMQP_URL is not set; write amqp://user:password@host:5672/%2f");
             }
@@ -120,29 +98,38 @@ impl Problems {
         RabbitConfig::new(&url).inspect_err(|error| self.add(error.to_string())).ok()
     }
 
-    pub(crate) fn database(&mut self, args: DatabaseArgs) -> Option<Database> {
+    pub(crate) fn database(&mut self, args: DatabaseArgs, can: Databases) -> Option<Database> {
         let pool_size = self.positive("RELINK_DATABASE_POOL_SIZE", &args.database_pool_size);
         let prepare = self.switch("RELINK_DATABASE_PREPARE", &args.database_prepare);
         let name = "RELINK_DATABASE_URL";
+        let forms = match can {
+            Databases::PostgresOnly => "postgres://user:password@host:5432/name",
+            Databases::Both => "postgres://user:password@host:5432/name or sqlite://path",
+        };
         let count = self.0.len();
-        let Some(url) = self.secret(name, args.database_url, args.database_url_file) else {
+        let Some(url) = self.confidential(name, args.database_url, args.database_url_file) else {
             if self.0.len() == count {
-                self.add(format!(
-                    "{name} is not set; write postgres://user:password@host:5432/name or \
-                     sqlite://path"
-                ));
+                self.add(format!("{name} is not set; write {forms}"));
             }
             return None;
         };
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            if path.is_empty() {
+        match (url.strip_prefix("sqlite://"), can) {
+            (Some(_), Databases::PostgresOnly) => {
+                self.add(format!(
+                    "{name}: a SQLite file belongs to one process; write {forms}, or use `relink \
+                     standalone`"
+                ));
+                return None;
+            }
+            (Some(""), Databases::Both) => {
                 self.add(format!("{name}: a path must follow sqlite://"));
                 return None;
             }
-            return Some(Database::Sqlite(path.to_owned()));
+            (Some(path), Databases::Both) => return Some(Database::Sqlite(path.to_owned())),
+            (None, _) => {}
         }
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            self.add(format!("{name} must start with postgres:// or sqlite://"));
+            self.add(format!("{name} is of another form; write {forms}"));
             return None;
         }
         let mut config = PostgresConfig::new(url);
@@ -156,10 +143,13 @@ impl Problems {
         let reads_per_second: Option<u32> =
             self.positive("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
         let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
+        let refresh = self.switch("RELINK_REFRESH_DATA", &args.refresh_data);
+        let reconcile = self.switch("RELINK_RECONCILE_ACCOUNTS", &args.reconcile_accounts);
         let key =
             self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
         let reads_per_second = f64::from(reads_per_second?);
-        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second }) };
+        let duties = Duties { refresh: refresh?, reconcile: reconcile? };
+        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second, duties }) };
         if !args.stripe_api_version.ends_with(".preview") {
             self.add(
                 "RELINK_STRIPE_API_VERSION must be a preview version such as 2026-09-30.preview: \
@@ -173,9 +163,14 @@ impl Problems {
         );
         config.allow_http = allow_http?;
         if let Err(error) = config.validate() {
-            self.add(format!("RELINK_STRIPE_API_…: {error}"));
+            let name = match error {
+                ConfigError::KeyNotAcceptable => "RELINK_STRIPE_API_KEY",
+                ConfigError::VersionNotAcceptable => "RELINK_STRIPE_API_VERSION",
+                _ => "RELINK_STRIPE_API_BASE",
+            };
+            self.add(format!("{name}: {error}"));
         }
-        Some(Stripe { client: Some(config), reads_per_second })
+        Some(Stripe { client: Some(config), reads_per_second, duties })
     }
 
     pub(crate) fn choices(&mut self, policy: &PolicyArgs, link: LinkArgs) -> Option<Choices> {
@@ -225,20 +220,15 @@ impl Problems {
             }
         };
         let count = self.0.len();
-        let text = self.secret(name, args.webhook_secrets, args.webhook_secrets_file);
-        let secrets: Vec<SecretString> = text
-            .iter()
-            .flat_map(|text| text.split(','))
-            .map(str::trim)
-            .filter(|secret| !secret.is_empty())
-            .map(SecretString::from)
-            .collect();
+        let text = self.confidential(name, args.webhook_secrets, args.webhook_secrets_file);
+        let secrets = text.and_then(|text| self.endpoint_secrets(name, &text)).unwrap_or_default();
         if secrets.is_empty() {
             if self.0.len() == count {
                 self.add(format!("{name} is not set; write the endpoint's whsec_… secret"));
             }
             return None;
         }
+        let secrets = secrets.into_iter().map(SecretString::from).collect();
         let verifier = Verifier::new(secrets, tolerance?);
         let mut config = IngressConfig::new(verifier, Arc::new(crate::wiring::now_unix_ms));
         config.livemode = livemode;
@@ -312,6 +302,15 @@ pub(crate) struct Choices {
     pub(crate) links: Option<Links>,
 }
 
+/// Which databases will do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Databases {
+    /// Several processes share it.
+    PostgresOnly,
+    /// One process has it to itself, or only looks.
+    Both,
+}
+
 /// Which database.
 #[derive(Debug)]
 pub(crate) enum Database {
@@ -324,6 +323,7 @@ pub(crate) enum Database {
 pub(crate) struct Stripe {
     pub(crate) client: Option<ClientConfig>,
     pub(crate) reads_per_second: f64,
+    pub(crate) duties: Duties,
 }
 
 /// The webhook endpoint.

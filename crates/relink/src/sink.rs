@@ -2,7 +2,6 @@
 //! worker.
 
 use std::collections::HashSet;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use relink_bus::in_process::InProcessBus;
 use relink_bus::message::Message;
-use relink_bus::port::{PublishError, Publisher};
+use relink_bus::port::{PublishError, Publisher, publish_together};
 use relink_bus::topology::Exchange;
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio::task::JoinSet;
+
+use crate::output::write_line;
 
 /// Takes commands; an error leaves the command in the outbox, and the relay tries again.
 #[async_trait]
@@ -29,10 +28,10 @@ pub(crate) struct Stdout;
 #[async_trait]
 impl Sink for Stdout {
     async fn deliver(&self, command: &Message) -> Result<(), PublishError> {
-        let mut line = command.body.to_vec();
-        line.push(b'\n');
-        let mut out = std::io::stdout().lock();
-        out.write_all(&line).and_then(|()| out.flush()).map_err(|_| PublishError::Refused)
+        write_line(&command.body).map_err(|error| {
+            tracing::warn!(command.id = %command.id, %error, "standard output cannot be written");
+            PublishError::Refused
+        })
     }
 }
 
@@ -48,19 +47,11 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    /// The secret is `whsec_` and base64, as the specification writes it.
-    pub(crate) fn new(url: &str, secret: Option<&SecretString>) -> Result<Self, String> {
+    pub(crate) fn new(url: &str, key: Option<Vec<u8>>) -> Result<Self, String> {
         let url = reqwest::Url::parse(url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
             .ok_or("RELINK_COMMANDS_URL must be an http:// or https:// URL")?;
-        let key = secret
-            .map(|secret| {
-                let text = secret.expose_secret();
-                STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text))
-            })
-            .transpose()
-            .map_err(|_| "RELINK_COMMANDS_SECRET must be whsec_ followed by base64")?;
         let client = reqwest::Client::builder()
             .timeout(POST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -171,20 +162,7 @@ impl Publisher for EmbeddedPublisher {
     }
 
     async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let mut results = vec![Err(PublishError::Away); messages.len()];
-        let mut under_way = JoinSet::new();
-        for (index, message) in messages.into_iter().enumerate() {
-            let publisher = self.clone();
-            under_way.spawn(async move { (index, publisher.publish(message).await) });
-        }
-        while let Some(joined) = under_way.join_next().await {
-            if let Ok((index, result)) = joined
-                && let Some(slot) = results.get_mut(index)
-            {
-                *slot = result;
-            }
-        }
-        results
+        publish_together(self, messages).await
     }
 
     fn is_ready(&self) -> bool {

@@ -54,18 +54,19 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_day ON inbox (day);
 
 CREATE TABLE history (
-    seq        INTEGER PRIMARY KEY,
-    day        INTEGER NOT NULL,
-    scope      TEXT NOT NULL,
-    home       TEXT NOT NULL,
-    account    TEXT,
-    input      TEXT NOT NULL,
-    kind       TEXT NOT NULL,
-    at_s       INTEGER NOT NULL,
-    decided_ms INTEGER NOT NULL,
-    verdict    TEXT NOT NULL,
-    note       TEXT NOT NULL,
-    commands   TEXT NOT NULL -- a JSON list
+    seq         INTEGER PRIMARY KEY,
+    day         INTEGER NOT NULL,
+    scope       TEXT NOT NULL,
+    home        TEXT NOT NULL,
+    provisional INTEGER NOT NULL,
+    account     TEXT,
+    input       TEXT NOT NULL, -- without an index: operators look for it within one day
+    kind        TEXT NOT NULL,
+    at_s        INTEGER NOT NULL,
+    decided_ms  INTEGER NOT NULL,
+    verdict     TEXT NOT NULL,
+    note        TEXT NOT NULL,
+    commands    TEXT NOT NULL -- a JSON list
 );
 CREATE INDEX history_home ON history (home, scope, decided_ms);
 CREATE INDEX history_day ON history (day);

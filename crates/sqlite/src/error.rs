@@ -1,5 +1,6 @@
 //! What went wrong, by what can be done about it.
 
+use relink_engine::row::unreadable;
 use relink_engine::store::StoreError;
 use rusqlite::{Error, ErrorCode};
 
@@ -31,13 +32,6 @@ pub(crate) fn classify(error: Error) -> StoreError {
         }
         _ => unreadable("a table"),
     }
-}
-
-/// A row that this version cannot read: written by another version, or by hand.
-pub(crate) fn unreadable(what: &str) -> StoreError {
-    StoreError::Misconfigured(format!(
-        "a row of {what} in RELINK_DATABASE_URL cannot be read by this version of Relink"
-    ))
 }
 
 /// The thread has ended: the store is being closed.

@@ -14,13 +14,13 @@
 //! What it does not do: rules, or anything for many processes (that is PostgreSQL's). Start
 //! reading at `store`, then `worker` for the grouping and `transact` for the work.
 
+mod day;
 mod error;
 mod inline;
 mod migrate;
 mod open;
 mod operator;
 mod outbox;
-mod row;
 mod sql;
 mod store;
 mod transact;

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use relink_bus::message::{Headers, header};
 use relink_bus::port::Parked;
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey, InputId};
+use relink_core::id::{AccountId, HomeKey, InputId, Scope};
 use relink_core::time::{Second, Time};
+use relink_engine::row::{
+    case, commands, headers, home, home_key, outcome, scope, signed_rows, verdict,
+};
 use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, StoreError};
 use rusqlite::{Connection, ToSql};
-use serde_json::{Map, Value};
 
-use crate::error::unreadable;
-use crate::row::{home_key, json, outcome, scope, verdict};
+use crate::day::day;
 use crate::transact::{aggregate, many, one};
 use crate::write::run;
 
@@ -21,9 +21,14 @@ const FIND: &str = "\
     UNION SELECT scope, home, provisional FROM accounts WHERE id = ?1 ORDER BY 1, 2 LIMIT 20";
 
 const HISTORY: &str = "\
-    SELECT account, input, kind, at_s, decided_ms, verdict, note, commands FROM history \
-    WHERE home = ?1 AND scope = ?2 AND (?3 IS NULL OR account = ?3) \
+    SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
+    FROM history WHERE home = ?1 AND scope = ?2 AND (?3 IS NULL OR account = ?3) \
     ORDER BY decided_ms DESC, seq DESC LIMIT ?4";
+
+/// What an input did: reads the history of its day, and no other.
+const INPUT_HISTORY: &str = "\
+    SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
+    FROM history WHERE day = ?1 AND scope = ?2 AND input = ?3 ORDER BY seq LIMIT ?4";
 
 const INBOX_ROW: &str = "\
     SELECT scope, id, kind, at_s, verdict FROM inbox WHERE id = ?1 ORDER BY scope, day LIMIT 1";
@@ -77,26 +82,42 @@ pub(crate) fn history(
 ) -> Result<Vec<HistoryRow>, StoreError> {
     let (scope, account) = (home.scope.to_string(), account.map(AccountId::as_str));
     let params: [&dyn ToSql; 4] = [&home.home.as_str(), &scope, &account, &limit];
-    let rows = many(connection, HISTORY, &params, |row| {
-        let commands: String = row.get(7)?;
+    history_rows(connection, HISTORY, &params, &home.scope)
+}
+
+pub(crate) fn input_history(
+    connection: &Connection,
+    input: &InboxRow,
+    limit: i64,
+) -> Result<Vec<HistoryRow>, StoreError> {
+    let scope = input.scope.to_string();
+    let params: [&dyn ToSql; 4] = [&day(input.at), &scope, &input.id.as_str(), &limit];
+    history_rows(connection, INPUT_HISTORY, &params, &input.scope)
+}
+
+fn history_rows(
+    connection: &Connection,
+    sql: &str,
+    params: &[&dyn ToSql],
+    scope: &Scope,
+) -> Result<Vec<HistoryRow>, StoreError> {
+    let rows = many(connection, sql, params, |row| {
+        let text = |index: usize| row.get::<_, String>(index);
         let read = HistoryRow {
-            home: home.clone(),
-            account: row.get::<_, Option<String>>(0)?.map(AccountId::new),
-            input: InputId::new(row.get::<_, String>(1)?),
-            kind: Arc::from(row.get::<_, String>(2)?),
-            at: Second(row.get(3)?),
-            decided_at: Time(row.get(4)?),
-            verdict: Arc::from(row.get::<_, String>(5)?),
-            note: row.get(6)?,
+            home: HomeKey { scope: scope.clone(), home: home(&text(0)?, row.get(1)?) },
+            account: row.get::<_, Option<String>>(2)?.map(AccountId::new),
+            input: InputId::new(text(3)?),
+            kind: Arc::from(text(4)?),
+            at: Second(row.get(5)?),
+            decided_at: Time(row.get(6)?),
+            verdict: Arc::from(text(7)?),
+            note: text(8)?,
             commands: Vec::new(),
         };
-        Ok((read, commands))
+        Ok((read, text(9)?))
     })?;
-    let complete = |(read, commands): (HistoryRow, String)| {
-        let commands: Vec<CommandId> =
-            serde_json::from_str(&commands).map_err(|_| unreadable("history"))?;
-        Ok(HistoryRow { commands, ..read })
-    };
+    let complete =
+        |(read, list): (HistoryRow, String)| Ok(HistoryRow { commands: commands(&list)?, ..read });
     rows.into_iter().map(complete).collect()
 }
 
@@ -131,8 +152,7 @@ pub(crate) fn cases(
             (Some(at), Some(how)) => Some((Time(at), outcome(&how)?)),
             _ => None,
         };
-        let case = serde_json::from_str(&state).map_err(|_| unreadable("cases"))?;
-        Ok(CaseRow { home: home.clone(), case, closed })
+        Ok(CaseRow { home: home.clone(), case: case(&state)?, closed })
     };
     rows.into_iter().map(read).collect()
 }
@@ -171,29 +191,6 @@ pub(crate) fn park(connection: &Connection, parked: &Parked) -> Result<(), Store
     run(connection, PARK, &params).map(drop)
 }
 
-/// Headers under their names on the wire, so that a requeued message looks like the first one.
-fn headers(headers: &Headers) -> Result<String, StoreError> {
-    let texts = [
-        (header::STRIPE_ACCOUNT, &headers.stripe_account),
-        (header::API_VERSION, &headers.api_version),
-        (header::TRACEPARENT, &headers.traceparent),
-    ];
-    let numbers = [
-        (header::RECEIVED_AT, headers.received_at_unix_ms),
-        (header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms),
-        (header::ATTEMPTS, Some(headers.attempts.into())),
-    ];
-    let mut all = Map::new();
-    for (name, text) in texts {
-        all.extend(text.as_deref().map(|text| (name.to_owned(), Value::from(text))));
-    }
-    for (name, number) in numbers {
-        all.extend(number.map(|number| (name.to_owned(), Value::from(number))));
-    }
-    all.extend(headers.livemode.map(|live| (header::LIVEMODE.to_owned(), Value::from(live))));
-    json(&all)
-}
-
 /// Deletes some of what was filed before `first_kept`; tells whether there may be more.
 pub(crate) fn expire(connection: &Connection, first_kept: i64) -> Result<bool, StoreError> {
     let mut more = false;
@@ -202,11 +199,6 @@ pub(crate) fn expire(connection: &Connection, first_kept: i64) -> Result<bool, S
         more |= deleted >= EXPIRE_ROWS;
     }
     Ok(more)
-}
-
-/// A number of rows as SQL has it.
-pub(crate) fn signed_rows(rows: usize) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 pub(crate) fn probe(connection: &Connection) -> Result<(), StoreError> {

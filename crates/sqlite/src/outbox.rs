@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use relink_core::id::CommandId;
 use relink_core::time::Time;
+use relink_engine::row::{home_key, scope};
 use relink_engine::store::{DueHome, OutboxRow, StoreError};
 use rusqlite::Connection;
 
-use crate::row::{home_key, scope};
 use crate::transact::many;
 use crate::write::run;
 

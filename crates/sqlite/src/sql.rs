@@ -55,9 +55,9 @@ pub(crate) const WRITE_INBOX: &str = "\
 
 /// Writes a row of history.
 pub(crate) const WRITE_HISTORY: &str = "\
-    INSERT INTO history (day, scope, home, account, input, kind, at_s, decided_ms, verdict, note, \
-      commands) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    INSERT INTO history (day, scope, home, provisional, account, input, kind, at_s, decided_ms, \
+      verdict, note, commands) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Writes a command; one that still waits from an earlier time is the same command.
 pub(crate) const WRITE_OUTBOX: &str = "\

@@ -9,14 +9,14 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
+use relink_engine::row::signed_rows;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
 };
 use rusqlite::Connection;
 
+use crate::day::day;
 use crate::inline::Inline;
-use crate::operator::signed_rows;
-use crate::row::day;
 use crate::worker::Worker;
 use crate::{migrate, open, operator, outbox, transact};
 
@@ -141,6 +141,15 @@ impl Store for SqliteStore {
         let (home, account, limit) = (home.clone(), account.cloned(), signed_rows(limit));
         self.read(move |connection| operator::history(connection, &home, account.as_ref(), limit))
             .await
+    }
+
+    async fn input_history(
+        &self,
+        input: &InboxRow,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        let (input, limit) = (input.clone(), signed_rows(limit));
+        self.read(move |connection| operator::input_history(connection, &input, limit)).await
     }
 
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {

@@ -6,11 +6,12 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, AccountKey, AuthorizationId, Home, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::world::{Wanted, World};
+use relink_engine::row::{account, home_key, state};
 use relink_engine::store::{Decide, Gathered, StoreError, Writes};
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
+use crate::day::day;
 use crate::error::classify;
-use crate::row::{account, day, home_key, state};
 use crate::sql;
 use crate::write::write;
 

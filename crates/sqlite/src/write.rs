@@ -7,11 +7,12 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountKey, HomeKey};
 use relink_core::register::value;
 use relink_core::world::World;
+use relink_engine::row::{cause_and_action, json, signed, superseded_by};
 use relink_engine::store::{CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError, Writes};
 use rusqlite::{Connection, ToSql};
 
+use crate::day::day;
 use crate::error::classify;
-use crate::row::{day, json, signed};
 use crate::sql;
 use crate::transact::one;
 
@@ -72,13 +73,7 @@ fn store_account(
     home: &HomeKey,
     account: &Account,
 ) -> Result<(), StoreError> {
-    let details = account.inactive_details();
-    let forecast = account.forecast();
-    let cause = match details {
-        Some(details) => details.cause.as_deref(),
-        None => forecast.and_then(|it| it.cause.as_deref()),
-    };
-    let action = details.map(|it| &it.action).or(forecast.map(|it| &it.action));
+    let (cause, action) = cause_and_action(account);
     let params: [&dyn ToSql; 12] = [
         &key.scope.to_string(),
         &key.account.as_str(),
@@ -87,7 +82,7 @@ fn store_account(
         &account.status().map(|status| status.as_str()),
         &cause,
         &action.map(|action| action.as_str()),
-        &forecast.map(|it| it.date.0),
+        &account.forecast().map(|it| it.date.0),
         &value(&account.holder).map(|holder| &*holder.id),
         &value(&account.last4).map(|last4| &**last4),
         &signed(account.version),
@@ -98,7 +93,6 @@ fn store_account(
 
 fn write_home(connection: &Connection, home: &Aggregate) -> Result<(), StoreError> {
     let summary = &home.state.summary;
-    let taker = home.taken_over_by().filter(|_| home.is_superseded());
     let params: [&dyn ToSql; 11] = [
         &home.key.scope.to_string(),
         &home.key.home.as_str(),
@@ -108,7 +102,7 @@ fn write_home(connection: &Connection, home: &Aggregate) -> Result<(), StoreErro
         &home.institution_name().map(|name| &**name),
         &summary.expected_deactivation.map(|at| at.0),
         &summary.next_due.map(|at| at.0),
-        &taker.map(|by| by.as_str()),
+        &superseded_by(home),
         &home.state.case.is_some(),
         &json(&home.state)?,
     ];
@@ -134,10 +128,11 @@ fn write_inbox(connection: &Connection, row: &InboxRow) -> Result<(), StoreError
 }
 
 fn write_history(connection: &Connection, row: &HistoryRow) -> Result<(), StoreError> {
-    let params: [&dyn ToSql; 11] = [
+    let params: [&dyn ToSql; 12] = [
         &day(row.at),
         &row.home.scope.to_string(),
         &row.home.home.as_str(),
+        &row.home.home.is_provisional(),
         &row.account.as_ref().map(|id| id.as_str()),
         &row.input.as_str(),
         &&*row.kind,

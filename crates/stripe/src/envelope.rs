@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use relink_core::id::ID_BYTES_MAX;
 use serde::de::IgnoredAny;
 
-use crate::wire::{self, Field, Head, Text, Top};
+use crate::wire::{self, Field, Head, Text, Top, Unreadable};
 
 /// The longest event type that is accepted, in bytes: it becomes an AMQP routing key, which holds
 /// at most 255 (AMQP 0-9-1, short string).
@@ -44,6 +44,9 @@ pub enum EnvelopeError {
     /// The body is not a JSON object in UTF-8.
     #[error("the body is not a JSON object")]
     Unparsable,
+    /// A key that Relink reads stands in one object twice.
+    #[error("the body has a key twice in one object")]
+    RepeatedKey,
     /// There is no `id`.
     #[error("the event has no id")]
     MissingId,
@@ -72,8 +75,9 @@ pub enum EnvelopeError {
 
 impl EnvelopeError {
     /// All reasons.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unparsable,
+        Self::RepeatedKey,
         Self::MissingId,
         Self::IdNotAcceptable,
         Self::MissingType,
@@ -88,6 +92,7 @@ impl EnvelopeError {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unparsable => "unparsable",
+            Self::RepeatedKey => "repeated_key",
             Self::MissingId => "missing_id",
             Self::IdNotAcceptable => "id_not_acceptable",
             Self::MissingType => "missing_type",
@@ -146,7 +151,10 @@ pub(crate) fn parse<'a, O: serde::Deserialize<'a>>(
 ) -> Result<Top<'a, O>, EnvelopeError> {
     // Checked once for the whole body, which spares a check per string.
     let body = std::str::from_utf8(body).map_err(|_| EnvelopeError::Unparsable)?;
-    wire::object(body).ok_or(EnvelopeError::Unparsable)
+    wire::object(body).map_err(|error| match error {
+        Unreadable::NotAnObject => EnvelopeError::Unparsable,
+        Unreadable::RepeatedKey => EnvelopeError::RepeatedKey,
+    })
 }
 
 /// The rule of [`relink_core::id::Id::is_acceptable`], asked before an id is allocated.

@@ -24,7 +24,7 @@ pub use refresh::Refresh;
 
 use crate::envelope::{self, Envelope, EnvelopeError, SECOND_MAX};
 use crate::event_type::Reading;
-use crate::wire::{self, Field, Map, Object, Reference, Text};
+use crate::wire::{self, Field, Map, Object, Reference, Text, Unreadable};
 
 /// The longest descriptive text that is kept, in bytes; a longer one counts as not carried.
 ///
@@ -47,6 +47,9 @@ pub enum MappingError {
     /// The body of a read is not a JSON object.
     #[error("the object is not a JSON object")]
     Unparsable,
+    /// A key of the object that Relink reads stands there twice.
+    #[error("the object has a key twice")]
+    RepeatedKey,
     /// The event carries no object, or a thin one names none.
     #[error("the event carries no object")]
     MissingObject,
@@ -68,12 +71,37 @@ impl MappingError {
             Self::Envelope(error) => error.as_str(),
             Self::NotFinancialConnections => "not_financial_connections",
             Self::Unparsable => "unparsable",
+            Self::RepeatedKey => "repeated_key",
             Self::MissingObject => "missing_object",
             Self::UnexpectedObject => "unexpected_object",
             Self::MissingObjectId => "missing_object_id",
             Self::ObjectIdNotAcceptable => "object_id_not_acceptable",
         }
     }
+
+    /// What is wrong in the end, as whoever has to park the message tells it apart.
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::Envelope(EnvelopeError::MissingId | EnvelopeError::IdNotAcceptable) => {
+                Fault::NoId
+            }
+            Self::Envelope(EnvelopeError::Unparsable | EnvelopeError::RepeatedKey)
+            | Self::Unparsable
+            | Self::RepeatedKey => Fault::Unparsable,
+            _ => Fault::Impossible,
+        }
+    }
+}
+
+/// See [`MappingError::fault`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The event has no id that it could be known by.
+    NoId,
+    /// The body is not JSON that can be read in one way.
+    Unparsable,
+    /// It can be read, and cannot be what it claims to be.
+    Impossible,
 }
 
 /// Maps an event, in any of the forms that [`Envelope::read`] knows, to what happened.
@@ -150,11 +178,14 @@ pub fn session_observation(
 /// The last refresh of an account's `feature` (`balance`, `ownership`, `transactions`), where
 /// there was one.
 pub fn refresh(object: &RawValue, feature: &str) -> Option<Refresh> {
-    wire::object::<refresh::Refreshes<'_>>(object.get())?.of(feature)
+    wire::object::<refresh::Refreshes<'_>>(object.get()).ok()?.of(feature)
 }
 
 fn parse(object: &RawValue) -> Result<Object<'_>, MappingError> {
-    wire::object(object.get()).ok_or(MappingError::Unparsable)
+    wire::object(object.get()).map_err(|error| match error {
+        Unreadable::NotAnObject => MappingError::Unparsable,
+        Unreadable::RepeatedKey => MappingError::RepeatedKey,
+    })
 }
 
 /// The id of an object that must be of `kind`, where it says what it is.

@@ -6,12 +6,27 @@ use serde::Deserialize;
 
 pub(crate) use field::{Field, List, Map, Moment, Reference, Text, TextOr};
 
+/// Why text is not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unreadable {
+    /// It is not one JSON object.
+    NotAnObject,
+    /// A key that is read stands in one object twice: which of the two holds is anyone's guess
+    /// (RFC 8259, 4), so neither does.
+    RepeatedKey,
+}
+
 /// Reads text that is one JSON object.
 ///
 /// Not `serde_json::from_str` into `T` itself: that would also take a list for the object's
 /// fields in their order of declaration.
-pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
-    serde_json::from_str::<Field<Map<T>>>(json).ok()?.into_value().map(|Map(object)| object)
+pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Unreadable> {
+    match serde_json::from_str::<Field<Map<T>>>(json) {
+        Ok(Field::Value(Map(object))) => Ok(object),
+        // Every part is optional and takes any shape: nothing else about JSON can displease.
+        Err(error) if error.is_data() => Err(Unreadable::RepeatedKey),
+        _ => Err(Unreadable::NotAnObject),
+    }
 }
 
 /// An event, or the wrapper around one; `O` is what becomes of `data.object`, `W` what `data`
@@ -232,4 +247,6 @@ pub(crate) struct Relink<'a> {
 pub(crate) struct Accounts<'a> {
     #[serde(default, borrow)]
     pub(crate) data: Field<List<Map<Object<'a>>>>,
+    #[serde(default)]
+    pub(crate) has_more: Field<bool>,
 }

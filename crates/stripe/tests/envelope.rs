@@ -34,6 +34,12 @@ fn without(mut event: Value, key: &str) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
+/// The event with a key before all others, twice.
+fn twice(event: &Value, key: &str) -> Vec<u8> {
+    let text = event.to_string();
+    format!("{{\"{key}\":1,\"{key}\":2,{}", &text[1..]).into_bytes()
+}
+
 fn refusal(body: &[u8]) -> &'static str {
     Envelope::read(body).map_or_else(EnvelopeError::as_str, |_| "accepted")
 }
@@ -154,7 +160,7 @@ fn every_refusal_has_its_name() {
         (b"{".to_vec(), "unparsable"),
         (b"[]".to_vec(), "unparsable"),
         (b"\"evt_1\"".to_vec(), "unparsable"),
-        (b"{\"id\":\"a\",\"id\":\"b\"}".to_vec(), "unparsable"),
+        (b"{\"id\":\"a\",\"id\":\"b\"}".to_vec(), "repeated_key"),
         (b"{\"x\":\"\xff\"}".to_vec(), "unparsable"),
         (b"{}".to_vec(), "missing_id"),
         (without(snapshot(), "id"), "missing_id"),
@@ -163,6 +169,8 @@ fn every_refusal_has_its_name() {
         (with(snapshot(), "id", json!("evt 1")), "id_not_acceptable"),
         (with(snapshot(), "id", json!("evt_é")), "id_not_acceptable"),
         (with(snapshot(), "id", json!(long_id)), "id_not_acceptable"),
+        (twice(&snapshot(), "id"), "repeated_key"),
+        (twice(&thin(), "livemode"), "repeated_key"),
         (without(snapshot(), "type"), "missing_type"),
         (with(snapshot(), "type", json!("a b")), "type_not_acceptable"),
         (with(snapshot(), "type", json!(long_type)), "type_not_acceptable"),
@@ -180,7 +188,7 @@ fn every_refusal_has_its_name() {
     for (body, expected) in table {
         assert_eq!(refusal(&body), expected, "{}", String::from_utf8_lossy(&body));
     }
-    assert_eq!(EnvelopeError::ALL.len(), 9);
+    assert_eq!(EnvelopeError::ALL.len(), 10);
 }
 
 #[test]
@@ -192,6 +200,7 @@ fn what_is_optional_never_refuses() {
         with(snapshot(), "account", Value::Null),
         with(snapshot(), "data", json!([1, {"object": 2}])),
         with(snapshot(), "unheard_of", json!({"deep": [[[{}]]]})),
+        twice(&snapshot(), "unheard_of"),
         without(snapshot(), "object"),
         without(snapshot(), "data"),
     ] {

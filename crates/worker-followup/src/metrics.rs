@@ -2,12 +2,16 @@
 
 use prometheus::{Gauge, IntCounterVec, Opts, Registry};
 
+/// What becomes of a command.
+const RESULTS: [&str; 6] =
+    ["done", "retried", "parked", "left_to_platform", "no_api_key", "not_ours"];
+
 /// The followup worker's metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// Reads by object and result.
     pub reads: IntCounterVec,
-    /// Commands by result: done, retried, parked, no_api_key, not_ours.
+    /// Commands by result: done, retried, parked, left_to_platform, no_api_key, not_ours.
     pub commands: IntCounterVec,
     /// The read budget as it is now.
     pub budget: Gauge,
@@ -32,7 +36,7 @@ impl Metrics {
         registry.register(Box::new(metrics.reads.clone()))?;
         registry.register(Box::new(metrics.commands.clone()))?;
         registry.register(Box::new(metrics.budget.clone()))?;
-        for result in ["done", "retried", "parked", "no_api_key", "not_ours"] {
+        for result in RESULTS {
             metrics.commands.with_label_values(&[result]);
         }
         Ok(metrics)

@@ -13,7 +13,7 @@ use relink_core::input::{Happened, Ignored, Input};
 use relink_core::observation::Stamp;
 use relink_core::time::Second;
 use relink_stripe::envelope::SECOND_MAX;
-use relink_stripe::mapping::{self, MappingError};
+use relink_stripe::mapping::{self, Fault, MappingError};
 
 /// The longest id of an observation: it travels as an AMQP short string.
 const OWN_ID_BYTES_MAX: usize = 255;
@@ -40,17 +40,11 @@ pub fn event(delivery: &Delivery) -> Result<Input, Parking> {
     mapping::input(&delivery.body).map_err(parking)
 }
 
-/// Why an event that cannot be mapped is parked.
 fn parking(error: MappingError) -> Parking {
-    use relink_stripe::envelope::EnvelopeError;
-    let reason = match &error {
-        MappingError::Envelope(EnvelopeError::MissingId | EnvelopeError::IdNotAcceptable) => {
-            ParkReason::NoId
-        }
-        MappingError::Envelope(EnvelopeError::Unparsable) | MappingError::Unparsable => {
-            ParkReason::Unparsable
-        }
-        _ => ParkReason::Impossible,
+    let reason = match error.fault() {
+        Fault::NoId => ParkReason::NoId,
+        Fault::Unparsable => ParkReason::Unparsable,
+        Fault::Impossible => ParkReason::Impossible,
     };
     Parking::new(reason, error)
 }

@@ -10,8 +10,7 @@ use relink_bus::message::Delivery;
 use relink_bus::port::{ParkReason, Parking};
 use relink_bus::topology::UPCOMING_KEYS;
 use relink_core::input::Input;
-use relink_stripe::envelope::EnvelopeError;
-use relink_stripe::mapping::{self, MappingError};
+use relink_stripe::mapping::{self, Fault};
 
 /// Reads a message of the upcoming queue.
 ///
@@ -19,14 +18,10 @@ use relink_stripe::mapping::{self, MappingError};
 /// Why it has to be parked.
 pub fn decode(delivery: &Delivery) -> Result<Input, Parking> {
     let input = mapping::input(&delivery.body).map_err(|error| {
-        let reason = match &error {
-            MappingError::Envelope(EnvelopeError::MissingId | EnvelopeError::IdNotAcceptable) => {
-                ParkReason::NoId
-            }
-            MappingError::Envelope(EnvelopeError::Unparsable) | MappingError::Unparsable => {
-                ParkReason::Unparsable
-            }
-            _ => ParkReason::Impossible,
+        let reason = match error.fault() {
+            Fault::NoId => ParkReason::NoId,
+            Fault::Unparsable => ParkReason::Unparsable,
+            Fault::Impossible => ParkReason::Impossible,
         };
         Parking::new(reason, error)
     })?;

@@ -128,6 +128,7 @@ fn bodies() -> [Body; 10] {
             accounts: vec![account, "fca_2".into()],
             because: Because::Siblings,
             read_authorization: true,
+            session: Some("fcsess_1".into()),
         }),
         Body::ReconcileAccounts(ReconcileAccounts {
             about: About { authorization: Some("fcauth_2".into()), ..about() },

@@ -7,8 +7,8 @@ use relink_bus::message::Headers;
 use relink_bus::port::PublishError;
 use relink_bus::topology::{Exchange, UNKNOWN_TYPE_KEY};
 
-const PUBLISHED: &[u8] = br#"{"received":true,"published":true}"#;
-const NOT_PUBLISHED: &[u8] = br#"{"received":true,"published":false}"#;
+const ACCEPTED: &[u8] = br#"{"received":true,"accepted":true}"#;
+const NOT_ACCEPTED: &[u8] = br#"{"received":true,"accepted":false}"#;
 
 #[tokio::test]
 async fn a_genuine_event_is_published_as_it_came() {
@@ -19,7 +19,7 @@ async fn a_genuine_event_is_published_as_it_came() {
     let signature = sign(SECRET, NOW, &body);
     let headers = [("stripe-signature", signature.as_str()), ("traceparent", traceparent)];
     let answer = stand.send_with(&body, &headers).await;
-    assert_eq!((answer.status, answer.body.as_slice()), (200, PUBLISHED));
+    assert_eq!((answer.status, answer.body.as_slice()), (200, ACCEPTED));
     assert_eq!(answer.header("content-type"), Some("application/json"));
 
     let [message] = stand.publisher.taken().try_into().unwrap();
@@ -140,7 +140,7 @@ async fn an_event_of_another_product_is_acknowledged_and_not_published() {
     let stand = Stand::start().await;
     for kind in ["invoice.paid", "v1.billing.meter.no_meter_found", "financial_connections"] {
         let answer = stand.send(&event(kind)).await;
-        assert_eq!((answer.status, answer.body.as_slice()), (200, NOT_PUBLISHED), "{kind}");
+        assert_eq!((answer.status, answer.body.as_slice()), (200, NOT_ACCEPTED), "{kind}");
     }
     assert!(stand.publisher.taken().is_empty());
     assert_eq!(stand.metric("relink_ingress_events_total{outcome=\"ignored_type\"}"), Some(3.0));
@@ -151,9 +151,9 @@ async fn with_a_mode_set_events_of_the_other_are_acknowledged_and_not_published(
     let stand = Stand::with(|config, _| config.livemode = Some(true)).await;
     let live = event(DEACTIVATED);
     let test = String::from_utf8(live.clone()).unwrap().replace("true", "false");
-    assert_eq!(stand.send(&live).await.body, PUBLISHED);
+    assert_eq!(stand.send(&live).await.body, ACCEPTED);
     let answer = stand.send(test.as_bytes()).await;
-    assert_eq!((answer.status, answer.body.as_slice()), (200, NOT_PUBLISHED));
+    assert_eq!((answer.status, answer.body.as_slice()), (200, NOT_ACCEPTED));
     assert_eq!(stand.publisher.taken().len(), 1);
     assert_eq!(stand.metric("relink_ingress_events_total{outcome=\"other_mode\"}"), Some(1.0));
 }
@@ -162,7 +162,7 @@ async fn with_a_mode_set_events_of_the_other_are_acknowledged_and_not_published(
 async fn a_type_nobody_has_bound_still_reaches_a_worker() {
     let stand = Stand::start().await;
     let kind = "financial_connections.account.brand_new";
-    assert_eq!(stand.send(&event(kind)).await.body, PUBLISHED);
+    assert_eq!(stand.send(&event(kind)).await.body, ACCEPTED);
     let [message] = stand.publisher.taken().try_into().unwrap();
     assert_eq!((&*message.routing_key, message.also_to), (kind, Some(UNKNOWN_TYPE_KEY)));
 }
@@ -180,7 +180,7 @@ async fn thin_connect_and_wrapped_events_find_their_way() {
         fixture("eventbridge.account.deactivated.access_expired"),
     ];
     for body in &bodies {
-        assert_eq!(stand.send(body).await.body, PUBLISHED);
+        assert_eq!(stand.send(body).await.body, ACCEPTED);
     }
     let [thin, connect, wrapped] = stand.publisher.taken().try_into().unwrap();
     assert_eq!(&*thin.kind, "v1.financial_connections.account.deactivated");

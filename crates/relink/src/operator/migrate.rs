@@ -1,21 +1,22 @@
 //! `relink migrate`: brings database and broker up to this version; safe to run at any time and
 //! more than once.
 
-use std::io::Write as _;
-
 use crate::cli::MigrateArgs;
 use crate::failure::Failure;
-use crate::settings::{Database, Problems};
+use crate::output::print;
+use crate::settings::{Database, Databases, Problems};
 use crate::telemetry::start_logging;
 
 pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
-    // With a SQLite file there is no broker to bring up.
-    let embedded =
-        args.database.database_url.as_deref().is_some_and(|url| url.starts_with("sqlite://"));
-    let amqp = if embedded { None } else { problems.amqp(args.amqp) };
-    let database = problems.database(args.database);
+    let database = problems.database(args.database, Databases::Both);
+    let amqp = match &database {
+        // A SQLite file belongs to a process that needs no broker.
+        Some(Database::Sqlite(_)) => None,
+        _ if args.database_only => None,
+        _ => problems.amqp(args.amqp),
+    };
     problems.done()?;
     let Some(database) = database else {
         return Err(Failure::software("settings without a problem are incomplete"));
@@ -56,6 +57,5 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     } else {
         done.iter().map(|step| format!("{verb}: {step}")).collect::<Vec<_>>().join("\n")
     };
-    let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(())
+    print(&text)
 }

@@ -1,11 +1,10 @@
 //! `relink schema`: the JSON Schemas of everything that is published.
 
-use std::io::Write as _;
-
 use relink_bus::schema;
 
 use crate::cli::SchemaArgs;
 use crate::failure::Failure;
+use crate::output::print;
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
     let all = schema::all();
@@ -26,8 +25,5 @@ pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
             }
         },
     };
-    let text = text.map_err(Failure::software)?;
-    // A reader that has seen enough (`| head`) is no failure.
-    let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(())
+    print(&text.map_err(Failure::software)?)
 }

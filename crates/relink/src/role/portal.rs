@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
-use crate::settings::{Database, Problems, Stripe};
+use crate::settings::{Databases, Problems, Stripe};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
 
@@ -27,12 +27,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
     let amqp = problems.amqp(args.amqp);
-    let database = problems.database(args.database);
-    if let Some(Database::Sqlite(_)) = database {
-        problems.add(
-            "RELINK_DATABASE_URL: the portal needs postgres://; `relink standalone` has its own",
-        );
-    }
+    let database = problems.database(args.database, Databases::PostgresOnly);
     let stripe = problems.stripe(args.stripe);
     let links = problems.links(args.link);
     if let Some(None) = links {

@@ -16,6 +16,8 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
     let duplicate = problems.chance("RELINK_SIM_DUPLICATE", &args.sim_duplicate);
     let reorder = problems.chance("RELINK_SIM_REORDER", &args.sim_reorder);
     let lose = problems.chance("RELINK_SIM_LOSE", &args.sim_lose);
+    problems.one_word("RELINK_SIM_API_KEY", &args.sim_api_key);
+    problems.one_word("RELINK_SIM_WEBHOOK_SECRET", &args.sim_webhook_secret);
     problems.done()?;
     let (Some(listen), Some(seed), Some(duplicate), Some(reorder), Some(lose)) =
         (listen, seed, duplicate, reorder, lose)

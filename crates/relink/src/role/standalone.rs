@@ -14,7 +14,6 @@ use relink_engine::link::Links;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +21,7 @@ use super::portal::Setup;
 use super::worker::{Parts, run_all};
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
-use crate::settings::{Choices, Page, Problems, Retention, Stripe};
+use crate::settings::{Choices, Databases, Page, Problems, Retention, Stripe};
 use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
@@ -31,7 +30,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
     let webhook = problems.webhook(args.webhook);
-    let database = problems.database(args.database);
+    let database = problems.database(args.database, Databases::Both);
     let stripe = problems.stripe(args.stripe);
     let choices = problems.choices(&args.policy, args.link);
     // The page is there where links lead to it.
@@ -87,12 +86,14 @@ async fn setup(page: Page, links: Links) -> Result<Setup, Failure> {
 
 fn sinks(url: Option<&str>, secret: Option<String>, problems: &mut Problems) -> Vec<Arc<dyn Sink>> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(Stdout)];
+    let is_set = secret.is_some();
+    let key = secret.and_then(|secret| problems.signing_key("RELINK_COMMANDS_SECRET", &secret));
     if let Some(url) = url.filter(|url| !url.is_empty()) {
-        match Post::new(url, secret.map(SecretString::from).as_ref()) {
+        match Post::new(url, key) {
             Ok(post) => sinks.push(Arc::new(post)),
             Err(problem) => problems.add(problem),
         }
-    } else if secret.is_some() {
+    } else if is_set {
         problems.add("RELINK_COMMANDS_SECRET is set without RELINK_COMMANDS_URL");
     }
     sinks

@@ -8,18 +8,19 @@ use relink_bus::port::{Publisher, SubscribeError, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::SystemClock;
 use relink_engine::consume::{Consumer, Order};
-use relink_engine::engine::{Availability, Engine};
-use relink_rabbitmq::{RabbitConfig, RabbitPublisher, RabbitSubscriber};
+use relink_engine::engine::Engine;
+use relink_rabbitmq::{RabbitConfig, RabbitSubscriber};
 use relink_stripe::client::Budget;
-use relink_worker_followup::{Followup, Metrics};
+use relink_worker_followup::{Followup, Metrics, Reader};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::footing::Footing;
 use crate::cli::WorkerArgs;
 use crate::failure::Failure;
-use crate::settings::{Database, Problems, Stripe};
-use crate::telemetry::{Readiness, start_logging};
-use crate::{shutdown, wiring};
+use crate::settings::{Databases, Problems, Stripe};
+use crate::telemetry::start_logging;
+use crate::wiring;
 
 /// How long a batch may fill after its first delivery: whatever is ready goes at once, so that
 /// batching adds no latency when there is little to do, and under load batches fill by themselves.
@@ -30,13 +31,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     start_logging(&args.log, &mut problems);
     let queues = queues(&args.workers, &mut problems);
     let amqp = problems.amqp(args.amqp);
-    let database = problems.database(args.database);
-    if let Some(Database::Sqlite(_)) = database {
-        problems.add(
-            "RELINK_DATABASE_URL: workers need postgres://, a SQLite file belongs to one process; \
-             use `relink standalone`",
-        );
-    }
+    let database = problems.database(args.database, Databases::PostgresOnly);
     let stripe = problems.stripe(args.stripe);
     let choices = problems.choices(&args.policy, args.link);
     let prefetch = problems.positive("RELINK_PREFETCH", &args.prefetch);
@@ -49,48 +44,29 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     };
     amqp.prefetch = prefetch;
 
-    let stop = shutdown::on_signal()?;
-    let registry = wiring::registry("worker")?;
-    let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let footing = Footing::new("worker", &amqp)?;
+    let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
+    let mut readiness = footing.readiness();
     let subscribers: Vec<(WorkQueue, Arc<RabbitSubscriber>)> =
         queues.iter().map(|queue| (*queue, Arc::new(subscriber(&amqp, *queue)))).collect();
-    let mut readiness = Readiness::default();
-    let watched = Arc::clone(&publisher);
-    readiness.needs("broker", move || watched.is_ready());
     for (queue, subscriber) in &subscribers {
         let subscriber = Arc::clone(subscriber);
         readiness.needs(queue.name(), move || subscriber.is_ready());
     }
-    let database_state = Availability::default();
-    let watched = database_state.clone();
-    readiness.needs("database", move || watched.is_available());
-    let (work_stop, work_registry) = (stop.clone(), registry.clone());
     let work = async move {
-        let stop = work_stop;
-        wiring::prepare_broker(&amqp, &stop).await?;
-        let store = wiring::open_store(database, &stop).await?;
-        let clock = Arc::new(SystemClock);
-        let publisher = publisher as Arc<dyn Publisher>;
-        let engine = wiring::engine(
-            store,
-            Arc::clone(&publisher),
-            choices,
-            clock,
-            database_state,
-            &work_registry,
-        )?;
+        let engine = footing.engine(&amqp, database, choices).await?;
         let followup = queues.contains(&WorkQueue::Followup);
         let parts = Parts {
             engine,
-            publisher,
+            publisher: footing.publisher,
             stripe: followup.then_some(stripe),
-            registry: work_registry,
+            registry: footing.registry,
             order: Order::PublishFirst,
         };
         let subscribers =
             subscribers.into_iter().map(|(queue, one)| (queue, one as Arc<dyn Subscriber>));
         tracing::info!(queues = ?queues, broker = amqp.broker(), "worker");
-        run_all(subscribers.collect(), parts, stop).await
+        run_all(subscribers.collect(), parts, footing.stop).await
     };
     super::run(admin, registry, readiness, stop, work).await
 }
@@ -149,15 +125,16 @@ pub(super) async fn run_all(
             let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
             consumers.spawn(consumer.run(stop));
         } else if let Some(stripe) = parts.stripe.take() {
-            let budget = Arc::new(Budget::new(stripe.reads_per_second));
-            let followup = Followup {
-                subscriber,
+            let metrics = Metrics::register(&parts.registry).map_err(Failure::software)?;
+            let (duties, budget) = (stripe.duties, Budget::new(stripe.reads_per_second));
+            let reader = wiring::stripe_client(stripe)?.map(|client| Reader {
+                client,
+                budget: Arc::new(budget),
                 publisher: Arc::clone(&parts.publisher),
-                client: wiring::stripe_client(stripe)?,
-                budget,
                 wall: Arc::new(SystemClock),
-                metrics: Metrics::register(&parts.registry).map_err(Failure::software)?,
-            };
+                metrics: metrics.clone(),
+            });
+            let followup = Followup { subscriber, reader, duties, metrics };
             consumers.spawn(followup.run(stop));
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> C
 
 fn error(body: &[u8]) -> Option<RefusalError<'_>> {
     let body = std::str::from_utf8(body).ok()?;
-    wire::object::<Refusal<'_>>(body)?.error.into_value().map(|Map(error)| error)
+    wire::object::<Refusal<'_>>(body).ok()?.error.into_value().map(|Map(error)| error)
 }
 
 impl RefusalError<'_> {

@@ -69,7 +69,7 @@ impl Client {
 }
 
 fn id_of(event: &RawValue) -> Option<InputId> {
-    let top: Top<'_, serde::de::IgnoredAny> = wire::object(event.get())?;
+    let top: Top<'_, serde::de::IgnoredAny> = wire::object(event.get()).ok()?;
     let (Head { id, .. }, _) = top.into_event();
     let id = id.into_value()?.0;
     is_acceptable_id(&id).then(|| InputId::new(&*id))

@@ -120,7 +120,7 @@ impl Client {
         let path = [CONNECTIONS, SESSIONS];
         let answer = self.transport.post(scope, &path, &new.form(), new.idempotency_key).await?;
         let made: Made<'_> =
-            wire::object(answer.body.get()).ok_or_else(|| answer.malformed(Malformed::Object))?;
+            wire::object(answer.body.get()).map_err(|_| answer.malformed(Malformed::Object))?;
         let id = made.id.value().filter(|Text(id)| is_acceptable_id(id));
         let Some(Text(id)) = id else {
             return Err(answer.malformed(Malformed::Object));

@@ -28,8 +28,10 @@ pub(super) fn observation(
         None if status != "pending" => return Ok(None),
         outcome => outcome,
     };
-    let accounts = accounts(object.accounts, stamp);
-    Ok(Some(SessionObservation { session, stamp, authorization, outcome, accounts }))
+    let (accounts, is_whole) = accounts(object.accounts, stamp);
+    // A relink that repaired something has at least that to name.
+    let complete = is_whole && !(accounts.is_empty() && outcome == Some(RelinkOutcome::Repaired));
+    Ok(Some(SessionObservation { session, stamp, authorization, outcome, accounts, complete }))
 }
 
 /// How it ended; `None` while it has not.
@@ -63,14 +65,15 @@ fn outcome(
     }
 }
 
-/// The accounts the session returned; an entry that is no account is left out.
-fn accounts(field: Field<Map<Accounts<'_>>>, stamp: Stamp) -> Vec<AccountObservation> {
-    let Some(List(entries)) = field.into_value().and_then(|Map(list)| list.data.into_value())
-    else {
-        return Vec::new();
-    };
-    entries
+/// The accounts the session returned, and whether these are all; an entry that is no account is
+/// left out.
+fn accounts(field: Field<Map<Accounts<'_>>>, stamp: Stamp) -> (Vec<AccountObservation>, bool) {
+    let Some(Map(list)) = field.into_value() else { return (Vec::new(), false) };
+    let has_more = list.has_more.value().copied().unwrap_or(false);
+    let Some(List(entries)) = list.data.into_value() else { return (Vec::new(), false) };
+    let accounts = entries
         .into_iter()
         .filter_map(|Map(entry)| account::observation(entry, stamp, None).ok())
-        .collect()
+        .collect();
+    (accounts, !has_more)
 }

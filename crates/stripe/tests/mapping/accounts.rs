@@ -4,6 +4,7 @@ use relink_core::id::Scope;
 use relink_core::input::Happened;
 use relink_core::observation::{Action, Details, Holder, Stamp, Status};
 use relink_stripe::mapping::{self, MappingError};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::{AT, account, observed, raw, with};
@@ -139,4 +140,7 @@ fn reads_are_mapped_with_their_own_stamp() {
     assert_eq!(wrong, Err(MappingError::UnexpectedObject));
     let list = mapping::account_observation(&raw(&json!(["fca_1"])), stamp);
     assert_eq!(list, Err(MappingError::Unparsable));
+    let twice = RawValue::from_string(r#"{"id":"fca_1","id":"fca_2"}"#.to_owned()).expect("JSON");
+    let twice = mapping::account_observation(&twice, stamp);
+    assert_eq!(twice, Err(MappingError::RepeatedKey));
 }

@@ -12,7 +12,7 @@ fn session(key: &str, value: Value) -> Option<SessionObservation> {
         "id": "fcsess_1", "object": "financial_connections.session", "status": "succeeded",
         "relink_options": {"account": null, "authorization": "fcauth_1"},
         "relink_result": {"account": null, "authorization": null, "failure_reason": null},
-        "accounts": {"object": "list", "data": []}
+        "accounts": {"object": "list", "data": [], "has_more": false}
     });
     let stamp = Stamp::event(AT);
     mapping::session_observation(&raw(&with(session, key, value)), stamp).expect("a session")
@@ -58,4 +58,15 @@ fn a_sessions_accounts_are_observed_and_others_left_out() {
     assert_eq!(accounts.len(), 1);
     assert_eq!(accounts[0].account, "fca_1".into());
     assert_eq!(accounts[0].stamp, Stamp::event(AT));
+}
+
+#[test]
+fn a_session_says_whether_its_accounts_are_all() {
+    let complete = |key, value| session(key, value).expect("a relink").complete;
+    let list = |more: bool| json!({"object": "list", "data": [account()], "has_more": more});
+    assert!(complete("accounts", list(false)));
+    assert!(!complete("accounts", list(true)));
+    assert!(!complete("accounts", Value::Null));
+    let repaired = json!({"authorization": "fcauth_1"});
+    assert!(!complete("relink_result", repaired), "repaired, and not a word of what");
 }

@@ -1,11 +1,14 @@
 //! What is seen on the terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{Error, IsTerminal as _};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::commands::Told;
+use crate::failure::Failure;
+use crate::output::{unless_read_enough, write_line};
 
 /// The widest line.
 const WIDTH: usize = 100;
@@ -43,6 +46,8 @@ pub(super) struct Narrator {
     colours: bool,
     breathes: bool,
     scenes: u32,
+    /// The first line that could not be written.
+    unwritten: OnceLock<Error>,
 }
 
 impl Narrator {
@@ -50,7 +55,19 @@ impl Narrator {
         let terminal = std::io::stdout().is_terminal();
         // https://no-color.org: present and not empty.
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, colours: terminal && !plain, breathes: terminal && !once && !json, scenes: 0 }
+        Self {
+            json,
+            colours: terminal && !plain,
+            breathes: terminal && !once && !json,
+            scenes: 0,
+            unwritten: OnceLock::new(),
+        }
+    }
+
+    /// Whether all that was told could be written. A reader that has gone (`| head`) does not
+    /// stop the story: its end is an exit code.
+    pub(super) fn is_heard(&self) -> Result<(), Failure> {
+        self.unwritten.get().map_or(Ok(()), |error| Err(Failure::output(error)))
     }
 
     /// A scene begins.
@@ -104,13 +121,20 @@ impl Narrator {
     /// A command alone, as JSON.
     pub(super) fn command_json(&self, told: &Told) {
         if self.json {
-            write(&told.body);
+            self.write(&told.body);
         }
     }
 
     fn say(&self, text: &str) {
         if !self.json {
-            write(text.as_bytes());
+            self.write(text.as_bytes());
+        }
+    }
+
+    fn write(&self, line: &[u8]) {
+        if let Err(error) = unless_read_enough(write_line(line)) {
+            // Only the first counts.
+            let _ = self.unwritten.set(error);
         }
     }
 
@@ -133,12 +157,6 @@ pub(super) fn command_style(name: &str) -> Style {
 /// The words of a line are dim where its name is, and plain beside a bold one.
 fn quiet(style: Style) -> Style {
     if style == DIM { DIM } else { Style::new() }
-}
-
-fn write(line: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    // A reader that has gone (`| head`) must not stop the story: its end is an exit code.
-    let _ = out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

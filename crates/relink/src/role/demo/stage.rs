@@ -17,6 +17,7 @@ use relink_portal::{Brand, Colour, PortalConfig, Texts, UiMode};
 use relink_sim::{ClockChange, PREVIEW_VERSION, Sim, SimConfig, signature_header};
 use relink_stripe::client::ClientConfig;
 use relink_stripe::signature::Verifier;
+use relink_worker_followup::Duties;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -118,7 +119,7 @@ impl Stage {
             store: Arc::clone(&store),
             listener: ingress,
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
-            stripe: Stripe { client: Some(client), reads_per_second: 20.0 },
+            stripe: Stripe { client: Some(client), reads_per_second: 20.0, duties: Duties::ALL },
             page: Some(setup(page, &links, &sim_url)?),
             choices: Choices { policy: Policy::default(), links: Some(links) },
             retention: Retention { days: 90, tick: TICK },

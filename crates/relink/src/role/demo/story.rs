@@ -50,7 +50,7 @@ impl Story {
         self.narrator.text("");
         self.narrator.headline("What you saw");
         self.narrator.text(&summary);
-        Ok(())
+        self.narrator.is_heard()
     }
 
     async fn ada_links_three_accounts(&mut self) -> Result<check::Bank, Failure> {

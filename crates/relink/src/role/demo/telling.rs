@@ -28,6 +28,7 @@ impl Story {
             self.narrator.text(&format!("  Cleo's relink page, for a browser:\n  {page}\n"));
         }
         loop {
+            self.narrator.is_heard()?;
             let told = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 told = self.stage.hear_next() => told,
@@ -66,7 +67,7 @@ impl Story {
         self.stage.quiet().await?;
         let heard = self.stage.hear();
         self.tell_commands(heard).await;
-        Ok(())
+        self.narrator.is_heard()
     }
 
     pub(super) async fn tell_events(&mut self) {

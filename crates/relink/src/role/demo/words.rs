@@ -141,6 +141,7 @@ fn outcome(told: &Told) -> &'static str {
 
 fn because(told: &Told) -> &'static str {
     match told.text("because") {
+        "session" => "the relink may have repaired more than it told",
         "siblings" => "a sibling is back, they might be, too",
         "forecast" => "the date may have moved",
         "doubt" => "the events contradict each other",

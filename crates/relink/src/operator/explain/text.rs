@@ -1,0 +1,135 @@
+//! What is known, for a person at a terminal.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use relink_bus::envelope::rfc3339;
+use relink_core::account::Account;
+use relink_core::aggregate::{Aggregate, Health, Verify};
+use relink_core::id::{AccountId, CommandId};
+use relink_core::observation::Status;
+use relink_core::register::value;
+use relink_core::time::Second;
+use relink_engine::store::{CaseRow, HistoryRow};
+
+use super::{Event, Found};
+
+pub(super) fn all(event: Option<&Event>, found: &[Found], colours: bool) -> String {
+    let mut text = String::new();
+    if let Some(event) = event {
+        add_event(&mut text, event);
+    }
+    for one in found {
+        add_home(&mut text, &one.aggregate, colours);
+        one.cases.iter().for_each(|row| add_case(&mut text, row));
+        if !one.history.is_empty() {
+            line(&mut text, "  history, newest first:");
+        }
+        one.history.iter().for_each(|row| add_history(&mut text, row));
+    }
+    text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn add_event(text: &mut String, event: &Event) {
+    let row = &event.row;
+    let at = second(row.at);
+    line(text, &format!("{}: {} of {at} ({}), {}", row.id, row.kind, row.scope, row.verdict));
+    let Some(first) = event.history.first() else {
+        return line(text, "  it changed nothing and led to no command");
+    };
+    line(text, &format!("  decided {}", rfc3339(first.decided_at)));
+    for row in &event.history {
+        let mut head = format!("  {}", row.home.home.as_str());
+        if let Some(account) = row.account.as_ref().filter(|id| id.as_str() != head.trim_start()) {
+            let _ = write!(head, "  {account}");
+        }
+        let note = if row.note.is_empty() { &row.verdict } else { &*row.note };
+        line(text, &format!("{head}  {note}"));
+        add_commands(text, "    ", &row.commands);
+    }
+}
+
+fn add_home(text: &mut String, aggregate: &Aggregate, colours: bool) {
+    let summary = &aggregate.state.summary;
+    let bank = aggregate.institution_name().map_or("bank unknown", |name| name);
+    let holder = aggregate.holder().map_or("holder unknown", |holder| &*holder.id);
+    let health = paint(summary.health.as_str(), health_style(summary.health), colours);
+    let (home, scope) = (aggregate.key.home.as_str(), &aggregate.key.scope);
+    line(text, &format!("{home} ({scope}) {bank}, {holder}: {health}"));
+    for (id, account) in &aggregate.accounts {
+        add_account(text, id, account, aggregate.state.verifies.get(id));
+    }
+}
+
+fn add_account(text: &mut String, id: &AccountId, account: &Account, verify: Option<&Verify>) {
+    let status = account.status().map_or("unknown", Status::as_str);
+    let last4 = value(&account.last4).map_or(String::new(), |last4| format!(" ••{last4}"));
+    let mut all = format!("  {id}{last4}  {status}");
+    // Writing to a String cannot fail.
+    if let Some(details) = account.inactive_details() {
+        let cause = details.cause.as_deref().unwrap_or("no cause");
+        let _ = write!(all, " ({cause}, {})", details.action.as_str());
+    } else if account.is_inactive() {
+        all.push_str(" (details unknown)");
+    }
+    if let Some(forecast) = account.forecast() {
+        let date = second(forecast.date);
+        let _ = write!(all, ", deactivation expected {date} ({})", forecast.action.as_str());
+    }
+    if let Some(verify) = verify {
+        let _ = write!(all, ", verify asked {} times", verify.asked);
+    }
+    line(text, &all);
+}
+
+fn add_case(text: &mut String, row: &CaseRow) {
+    let state = match &row.closed {
+        Some((at, outcome)) => format!("closed {} as {}", rfc3339(*at), outcome.as_str()),
+        None => "open".to_owned(),
+    };
+    let case = &row.case;
+    let (id, reason, opened) = (&case.id, case.reason.as_str(), rfc3339(case.opened_at));
+    let (prompts, reminders) = (case.prompts, case.reminders);
+    line(
+        text,
+        &format!(
+            "  case {id}: {reason}, opened {opened}, {prompts} prompts, {reminders} reminders, \
+             {state}"
+        ),
+    );
+}
+
+fn add_history(text: &mut String, row: &HistoryRow) {
+    let HistoryRow { verdict, kind, note, .. } = row;
+    let gap = if note.is_empty() { "" } else { "  " };
+    line(text, &format!("    {}  {verdict:<28} {kind}{gap}{note}", rfc3339(row.decided_at)));
+    add_commands(text, "      ", &row.commands);
+}
+
+fn add_commands(text: &mut String, indent: &str, commands: &[CommandId]) {
+    commands.iter().for_each(|command| line(text, &format!("{indent}→ {command}")));
+}
+
+/// A time of Stripe's, which has whole seconds.
+fn second(second: Second) -> String {
+    rfc3339(second.as_time()).replace(".000Z", "Z")
+}
+
+fn health_style(health: Health) -> Style {
+    let colour = match health {
+        Health::RelinkRequired => AnsiColor::Red,
+        Health::Unverified | Health::Expiring | Health::NumbersDue => AnsiColor::Yellow,
+        Health::Unrepairable | Health::Disconnected => AnsiColor::BrightBlack,
+        Health::Active => AnsiColor::Green,
+    };
+    colour.on_default().bold()
+}
+
+fn paint(text: &str, style: Style, colours: bool) -> String {
+    if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}

@@ -1,0 +1,58 @@
+//! What roles between a broker and a database stand on.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use relink_bus::port::Publisher;
+use relink_engine::clock::SystemClock;
+use relink_engine::engine::{Availability, Engine};
+use relink_rabbitmq::{RabbitConfig, RabbitPublisher};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::settings::{Choices, Database};
+use crate::telemetry::Readiness;
+use crate::{shutdown, wiring};
+
+/// The beginnings of such a role: nothing is connected yet.
+pub(super) struct Footing {
+    pub(super) stop: CancellationToken,
+    pub(super) registry: Registry,
+    pub(super) publisher: Arc<dyn Publisher>,
+    database: Availability,
+}
+
+impl Footing {
+    pub(super) fn new(role: &str, amqp: &RabbitConfig) -> Result<Self, Failure> {
+        Ok(Self {
+            stop: shutdown::on_signal()?,
+            registry: wiring::registry(role)?,
+            publisher: Arc::new(RabbitPublisher::new(amqp.clone())),
+            database: Availability::default(),
+        })
+    }
+
+    /// Ready when broker and database are.
+    pub(super) fn readiness(&self) -> Readiness {
+        let mut readiness = Readiness::default();
+        let publisher = Arc::clone(&self.publisher);
+        readiness.needs("broker", move || publisher.is_ready());
+        let database = self.database.clone();
+        readiness.needs("database", move || database.is_available());
+        readiness
+    }
+
+    /// The engine, once the broker has what it needs and the database is open.
+    pub(super) async fn engine(
+        &self,
+        amqp: &RabbitConfig,
+        database: Database,
+        choices: Choices,
+    ) -> Result<Engine, Failure> {
+        wiring::prepare_broker(amqp, &self.stop).await?;
+        let store = wiring::open_store(database, &self.stop).await?;
+        let (publisher, database) = (Arc::clone(&self.publisher), self.database.clone());
+        let clock = Arc::new(SystemClock);
+        wiring::engine(store, publisher, choices, clock, database, &self.registry)
+    }
+}

@@ -1,0 +1,188 @@
+//! From a command to what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_bus::envelope::CloudEvent;
+use relink_bus::message::Delivery;
+use relink_bus::port::{ParkReason, Parking, Settlement, SubscribeError, Subscriber};
+use relink_core::command::About;
+use relink_core::id::Scope;
+use relink_stripe::client::CallError;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::reader::{Reader, Trouble};
+use crate::reconcile::reconcile;
+use crate::refresh::refresh;
+use crate::verify::verify;
+
+/// Commands in hand at a time: enough to fill the read budget at Stripe's usual latency.
+const IN_HAND: usize = 16;
+
+/// How long a command waits in hand after the bus did not take its observation.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
+
+/// Carries out commands that need Stripe.
+#[derive(Clone)]
+pub struct Followup {
+    /// Where commands come from.
+    pub subscriber: Arc<dyn Subscriber>,
+    /// What reads Stripe; `None` without an API key.
+    pub reader: Option<Reader>,
+    /// Which commands are Relink's to carry out.
+    pub duties: Duties,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Commands that a platform may want to carry out itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Duties {
+    /// `refresh_data`
+    pub refresh: bool,
+    /// `reconcile_accounts`
+    pub reconcile: bool,
+}
+
+impl Duties {
+    /// Nothing is left to the platform.
+    pub const ALL: Self = Self { refresh: true, reconcile: true };
+}
+
+/// Why a command was not carried out; the names are the metric's.
+enum Undone {
+    LeftToThePlatform,
+    NotOurs,
+    NoApiKey,
+    Unparsable(String),
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Undone {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl Followup {
+    /// Carries out commands until told to stop; those in hand are finished first.
+    ///
+    /// # Errors
+    /// [`SubscribeError::Misconfigured`], when trying again cannot help.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
+        let mut in_hand = JoinSet::new();
+        let result = loop {
+            while in_hand.try_join_next().is_some() {}
+            while in_hand.len() >= IN_HAND {
+                in_hand.join_next().await;
+            }
+            let free = IN_HAND - in_hand.len();
+            let batch = tokio::select! {
+                biased;
+                () = stop.cancelled() => break Ok(()),
+                batch = self.subscriber.next_batch(free, Duration::ZERO) => batch,
+            };
+            match batch {
+                Ok(batch) => {
+                    for delivery in batch {
+                        let worker = self.clone();
+                        in_hand.spawn(async move { worker.carry_out(delivery).await });
+                    }
+                }
+                Err(SubscribeError::Closed) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.subscriber.close().await;
+        while in_hand.join_next().await.is_some() {}
+        result
+    }
+
+    async fn carry_out(&self, delivery: Delivery) {
+        let done = self.see_to(&delivery).await;
+        if matches!(done, Err(Undone::Trouble(Trouble::Publish))) {
+            // Not at once: it would only be handed out again to the same end.
+            tokio::time::sleep(PUBLISH_AGAIN).await;
+        }
+        let (result, settlement) = after(done);
+        if let Settlement::Park(parking) = &settlement {
+            let id = delivery.id.as_deref().unwrap_or_default();
+            tracing::warn!(command.id = id, error = parking.error, "parked");
+        }
+        self.metrics.commands.with_label_values(&[result]).inc();
+        self.subscriber.settle(vec![(delivery.receipt, settlement)]).await;
+        if let Some(reader) = &self.reader {
+            self.metrics.budget.set(reader.budget.rate());
+        }
+    }
+
+    async fn see_to(&self, delivery: &Delivery) -> Result<(), Undone> {
+        let kind = delivery.kind.as_deref().unwrap_or(&delivery.routing_key);
+        match kind {
+            "relink.verify_accounts.v1" => {
+                let event = parsed(kind, delivery)?;
+                verify(self.reader()?, &event).await?;
+            }
+            "relink.refresh_data.v1" if self.duties.refresh => {
+                let event = parsed(kind, delivery)?;
+                refresh(self.reader()?, &event).await?;
+            }
+            "relink.reconcile_accounts.v1" if self.duties.reconcile => {
+                let event = parsed(kind, delivery)?;
+                reconcile(self.reader()?, &event).await?;
+            }
+            "relink.refresh_data.v1" | "relink.reconcile_accounts.v1" => {
+                return Err(Undone::LeftToThePlatform);
+            }
+            _ => return Err(Undone::NotOurs),
+        }
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<&Reader, Undone> {
+        self.reader.as_ref().ok_or(Undone::NoApiKey)
+    }
+}
+
+fn parsed<Data: DeserializeOwned>(
+    kind: &str,
+    delivery: &Delivery,
+) -> Result<CloudEvent<Data>, Undone> {
+    serde_json::from_slice(&delivery.body)
+        .map_err(|_| Undone::Unparsable(format!("not a CloudEvent of {kind}")))
+}
+
+/// Whose objects a command is about.
+pub(crate) fn scope_of(about: &About) -> Scope {
+    Scope { livemode: about.livemode, stripe_account: about.stripe_account.clone() }
+}
+
+fn after(done: Result<(), Undone>) -> (&'static str, Settlement) {
+    let park = |reason, error: String| ("parked", Settlement::Park(Parking::new(reason, error)));
+    let undone = match done {
+        Ok(()) => return ("done", Settlement::Accept),
+        Err(undone) => undone,
+    };
+    match undone {
+        Undone::LeftToThePlatform => ("left_to_platform", Settlement::Accept),
+        Undone::NotOurs => ("not_ours", Settlement::Accept),
+        Undone::NoApiKey => ("no_api_key", Settlement::Accept),
+        Undone::Unparsable(error) => park(ParkReason::Unparsable, error),
+        // The broker or the database is away: not the command's fault.
+        Undone::Trouble(Trouble::Publish) => ("retried", Settlement::HandBack),
+        Undone::Trouble(trouble @ Trouble::Encode) => {
+            park(ParkReason::Impossible, trouble.to_string())
+        }
+        // A wrong key is an operator's slip that may be mended within the ladder.
+        Undone::Trouble(Trouble::Call(error))
+            if error.is_retryable() || matches!(error, CallError::Unauthorized(_)) =>
+        {
+            let parking = Parking::new(ParkReason::RetriesExhausted, error);
+            ("retried", Settlement::Retry(parking))
+        }
+        Undone::Trouble(Trouble::Call(error)) => park(ParkReason::Refused, error.to_string()),
+    }
+}
