@@ -69,6 +69,7 @@ stamp! {
         cases_keep_their_last_state
         the_ledger_tells_the_verdict
         an_id_is_found_in_every_scope
+        authorizations_are_listed_page_by_page
         the_census_counts
         a_message_is_parked
         a_probe_passes;

@@ -13,7 +13,8 @@ use relink_core::id::{AccountId, CommandId, HomeKey};
 use relink_core::input::Input;
 use relink_core::time::Time;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
+    StoreError, Writes,
 };
 use relink_sqlite::SqliteStore;
 use serde_json::Value;
@@ -102,6 +103,9 @@ impl Store for FaultyStore {
     }
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         self.inner.find(id).await
+    }
+    async fn list(&self, wanted: &Selection) -> Result<Vec<Aggregate>, StoreError> {
+        self.inner.list(wanted).await
     }
     async fn history(
         &self,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use relink_bus::message::{Delivery, Headers, Receipt};
 use relink_bus::port::{ParkReason, Parked, Parking};
-use relink_core::aggregate::Health;
+use relink_core::aggregate::{Aggregate, Health};
 use relink_core::command::{CaseOutcome, Reason};
 use relink_core::id::{AccountId, CommandId, InputId, Scope};
 use relink_core::input::{Deferred, Ignored, Verdict};
+use relink_core::observation::Stamp;
+use relink_core::register::Register;
 use relink_core::time::{Second, Time};
-use relink_engine::store::{CaseRow, HistoryRow, Store};
+use relink_engine::store::{CaseRow, HistoryRow, Selection, Store};
 
 use super::sample::{self, Samples};
 use super::world::*;
@@ -136,6 +138,51 @@ pub(crate) async fn an_id_is_found_in_every_scope(store: &dyn Store) {
     assert_eq!(store.find("fca_2").await.unwrap(), []);
     put(store, &all[3..]).await.unwrap();
     assert_eq!(store.find("fca_1").await.unwrap().len(), 20);
+}
+
+pub(crate) async fn authorizations_are_listed_page_by_page(store: &dyn Store) {
+    let mut all = Vec::new();
+    for number in 0..7_u64 {
+        for stripe_account in ["acct_1", "acct_2"] {
+            let id = format!("fcauth_{number}");
+            let account = account(number);
+            let mut one = aggregate(home(&id), &[(&format!("fca_{number}"), account)]);
+            one.key.scope = Scope::connected(true, stripe_account);
+            let healths = [Health::Active, Health::RelinkRequired];
+            one.state.summary.health = healths[usize::from(number % 3 == 0)];
+            one.state.holder = (number < 4).then(|| Register(Stamp::read(NOW_S), holder("cus_1")));
+            all.push(one);
+        }
+    }
+    let mut hidden = aggregate(provisional("fca_9"), &[("fca_9", account(9))]);
+    hidden.state.holder = Some(Register(Stamp::read(NOW_S), holder("cus_1")));
+    put(store, &all).await.unwrap();
+    put(store, &[hidden]).await.unwrap();
+    let everything = Selection { holder: None, health: None, after: None, limit: 99 };
+    for of_whom in [None, Some("cus_1")] {
+        for health in [None, Some(Health::RelinkRequired), Some(Health::Expiring)] {
+            let of = Selection { holder: of_whom.map(Arc::from), health, ..everything.clone() };
+            let fits = |one: &&Aggregate| {
+                health.is_none_or(|health| one.state.summary.health == health)
+                    && of_whom.is_none_or(|id| one.holder().is_some_and(|held| *held.id == *id))
+            };
+            let expected: Vec<Aggregate> = all.iter().filter(fits).cloned().collect();
+            assert_eq!(store.list(&of).await.unwrap(), expected);
+            let mut pages: Vec<Aggregate> = Vec::new();
+            loop {
+                let after = pages
+                    .last()
+                    .map(|last| (last.key.home.as_str().into(), last.key.scope.clone()));
+                let page = store.list(&Selection { after, limit: 3, ..of.clone() }).await.unwrap();
+                assert!(page.len() <= 3);
+                if page.is_empty() {
+                    break;
+                }
+                pages.extend(page);
+            }
+            assert_eq!(pages, expected);
+        }
+    }
 }
 
 pub(crate) async fn the_census_counts(store: &dyn Store) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use relink_bus::port::Parked;
-use relink_core::aggregate::{Aggregate, Case};
+use relink_core::aggregate::{Aggregate, Case, Health};
 use relink_core::command::CaseOutcome;
-use relink_core::id::{AccountId, CommandId, HomeKey, InputId, Scope};
+use relink_core::id::{AccountId, AuthorizationId, CommandId, HomeKey, InputId, Scope};
 use relink_core::input::{Input, Verdict};
 use relink_core::time::{Second, Time};
 use relink_core::world::World;
@@ -121,6 +121,19 @@ pub struct DueHome {
     pub due: Time,
 }
 
+/// Which authorizations to list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Selection {
+    /// Of this holder only.
+    pub holder: Option<Arc<str>>,
+    /// Of this health only.
+    pub health: Option<Health>,
+    /// Those behind this one; `None`: from the beginning.
+    pub after: Option<(AuthorizationId, Scope)>,
+    /// How many at the most.
+    pub limit: usize,
+}
+
 /// Numbers for metrics and `status`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Census {
@@ -189,6 +202,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`StoreError`].
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError>;
+
+    /// Authorizations in the order of their ids and scopes (as texts), a page at a time;
+    /// provisional homes are not among them.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn list(&self, wanted: &Selection) -> Result<Vec<Aggregate>, StoreError>;
 
     /// The latest history of a home (of one account of it, where given), newest first.
     ///

@@ -22,6 +22,22 @@ pub(crate) const FIND: Sql = Sql {
     types: &[Type::TEXT],
 };
 
+/// Authorizations in the order of their keys; `$1` null: of any health.
+pub(crate) const LIST: Sql = Sql {
+    text: "SELECT scope, id, provisional FROM authorizations \
+           WHERE NOT provisional AND state IS NOT NULL AND ($1 IS NULL OR health = $1) \
+             AND (id, scope) > ($2, $3) ORDER BY id, scope LIMIT $4",
+    types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+};
+
+/// The same of one holder: apart, so that the index of holders is used.
+pub(crate) const LIST_OF_HOLDER: Sql = Sql {
+    text: "SELECT scope, id, provisional FROM authorizations \
+           WHERE NOT provisional AND state IS NOT NULL AND ($1 IS NULL OR health = $1) \
+             AND (id, scope) > ($2, $3) AND holder = $5 ORDER BY id, scope LIMIT $4",
+    types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::TEXT],
+};
+
 /// The latest of a home's history; `$3` null: of all accounts.
 pub(crate) const HISTORY: Sql = Sql {
     text: "SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, \

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use relink_bus::port::Parked;
-use relink_core::aggregate::Aggregate;
+use relink_core::aggregate::{Aggregate, Health};
 use relink_core::id::{AccountId, CommandId, HomeKey};
 use relink_core::input::Input;
 use relink_core::time::Time;
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
+    StoreError, Writes,
 };
 use tokio_postgres::Row;
 
@@ -64,6 +65,18 @@ impl PostgresStore {
 
     async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         within(run_one(&self.pool, self.prepare, sql, params)).await
+    }
+
+    /// The aggregates that rows name by scope, id and whether they are provisional.
+    async fn assemble(&self, rows: &[Row]) -> Result<Vec<Aggregate>, StoreError> {
+        let keys = rows
+            .iter()
+            .map(|row| home_key(row.get(0), row.get(1), row.get(2)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns = Keys::of_homes(&keys);
+        let homes = self.run(&sql::LOOK_AT_HOMES, &columns.params()).await?;
+        let accounts = self.run(&sql::LOAD_ACCOUNTS, &columns.params()).await?;
+        Ok(assemble_all(&homes, &accounts)?.into_values().collect())
     }
 
     async fn tallies(&self) -> Result<Tallies, StoreError> {
@@ -153,14 +166,29 @@ impl Store for PostgresStore {
 
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         let rows = self.run(&operator::FIND, &[&id]).await?;
-        let keys = rows
-            .iter()
-            .map(|row| home_key(row.get(0), row.get(1), row.get(2)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let columns = Keys::of_homes(&keys);
-        let homes = self.run(&sql::LOOK_AT_HOMES, &columns.params()).await?;
-        let accounts = self.run(&sql::LOAD_ACCOUNTS, &columns.params()).await?;
-        Ok(assemble_all(&homes, &accounts)?.into_values().collect())
+        self.assemble(&rows).await
+    }
+
+    async fn list(&self, wanted: &Selection) -> Result<Vec<Aggregate>, StoreError> {
+        let health = wanted.health.map(Health::as_str);
+        let (id, scope) = match &wanted.after {
+            Some((id, scope)) => (id.as_str(), scope.to_string()),
+            None => ("", String::new()),
+        };
+        let (scope, limit) = (scope.as_str(), signed_rows(wanted.limit));
+        let rows = match wanted.holder.as_deref() {
+            None => self.run(&operator::LIST, &[&health, &id, &scope, &limit]).await?,
+            Some(holder) => {
+                let params: Params<'_> = &[&health, &id, &scope, &limit, &holder];
+                self.run(&operator::LIST_OF_HOLDER, params).await?
+            }
+        };
+        let mut found = self.assemble(&rows).await?;
+        // As the page was asked for; the map above is ordered otherwise.
+        found.sort_by_cached_key(|one| {
+            (one.key.home.as_str().to_owned(), one.key.scope.to_string())
+        });
+        Ok(found)
     }
 
     async fn history(

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use relink_bus::port::Parked;
-use relink_core::aggregate::Aggregate;
+use relink_core::aggregate::{Aggregate, Health};
 use relink_core::id::{AccountId, HomeKey, InputId, Scope};
 use relink_core::time::{Second, Time};
 use relink_engine::row::{
     case, commands, headers, home, home_key, outcome, scope, signed_rows, verdict,
 };
-use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, StoreError};
+use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -19,6 +19,17 @@ use crate::write::run;
 const FIND: &str = "\
     SELECT scope, id, provisional FROM authorizations WHERE id = ?1 \
     UNION SELECT scope, home, provisional FROM accounts WHERE id = ?1 ORDER BY 1, 2 LIMIT 20";
+
+const LIST: &str = "\
+    SELECT scope, id FROM authorizations \
+    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
+    ORDER BY id, scope LIMIT ?4";
+
+/// Apart, so that the index of holders is used.
+const LIST_OF_HOLDER: &str = "\
+    SELECT scope, id FROM authorizations \
+    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
+      AND holder = ?5 ORDER BY id, scope LIMIT ?4";
 
 const HISTORY: &str = "\
     SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
@@ -70,6 +81,29 @@ pub(crate) fn find(connection: &Connection, id: &str) -> Result<Vec<Aggregate>, 
     let mut found = Vec::with_capacity(rows.len());
     for (scope, home, provisional) in rows {
         found.extend(aggregate(connection, home_key(&scope, &home, provisional)?)?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn list(
+    connection: &Connection,
+    wanted: &Selection,
+) -> Result<Vec<Aggregate>, StoreError> {
+    let health = wanted.health.map(Health::as_str);
+    let (id, scope) = match &wanted.after {
+        Some((id, scope)) => (id.as_str(), scope.to_string()),
+        None => ("", String::new()),
+    };
+    let limit = signed_rows(wanted.limit);
+    let mut params: Vec<&dyn ToSql> = vec![&health, &id, &scope, &limit];
+    params.extend(wanted.holder.as_ref().map(|holder| holder as &dyn ToSql));
+    let list = if wanted.holder.is_some() { LIST_OF_HOLDER } else { LIST };
+    let rows = many(connection, list, &params, |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let mut found = Vec::with_capacity(rows.len());
+    for (scope, id) in rows {
+        found.extend(aggregate(connection, home_key(&scope, &id, false)?)?);
     }
     Ok(found)
 }

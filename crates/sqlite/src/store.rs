@@ -11,7 +11,8 @@ use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
+    StoreError, Writes,
 };
 use rusqlite::Connection;
 
@@ -130,6 +131,11 @@ impl Store for SqliteStore {
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         let id = id.to_owned();
         self.read(move |connection| operator::find(connection, &id)).await
+    }
+
+    async fn list(&self, wanted: &Selection) -> Result<Vec<Aggregate>, StoreError> {
+        let wanted = wanted.clone();
+        self.read(move |connection| operator::list(connection, &wanted)).await
     }
 
     async fn history(
