@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::api::ApiToken;
 use crate::texts::Texts;
 
 /// Where Stripe.js comes from. Stripe docs (Stripe.js, "Including Stripe.js"): always from there,
@@ -26,6 +27,8 @@ pub struct PortalConfig {
     pub stripe_js: String,
     /// `pk_…`, which Stripe.js wants and anybody may know; not needed for [`UiMode::Hosted`].
     pub publishable_key: Option<String>,
+    /// Who may use the API; none: nobody.
+    pub api_tokens: Vec<ApiToken>,
 }
 
 /// Where the customer signs in.

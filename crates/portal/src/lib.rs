@@ -1,4 +1,4 @@
-//! The relink page: where a customer who follows a link of ours repairs a bank connection.
+//! The relink page and the HTTP API: where a customer who follows a link of ours repairs a bank connection.
 //!
 //! A link is signed and names a case; what it is about is asked of the database each time, so it
 //! is dead once the case is closed. Opening it changes nothing. A click makes a session at
@@ -10,9 +10,12 @@
 //! one answer and nowhere else; link tokens are never logged. **Invariant:** no asset of a third
 //! party but Stripe.js, and no inline script or style.
 //!
+//! The API does the same for a platform with a front end of its own, and tells how things are.
+//!
 //! Start with [`page`] (one request from top to bottom), then [`view`](view) for the words and
-//! [`relinks`] for what is asked of Stripe. Every way to refuse is in [`trouble`].
+//! [`relinks`] for what is asked of Stripe. Every way to refuse is in [`trouble`], the API's in [`api`].
 
+mod api;
 mod asset;
 mod body;
 mod completion;
@@ -30,6 +33,7 @@ mod texts;
 mod trouble;
 mod view;
 
+pub use api::{ApiToken, TokenScope};
 pub use body::BODY_BYTES_MAX;
 pub use config::{Brand, Colour, LOGO_BYTES_MAX, Logo, PortalConfig, STRIPE_JS, UiMode, origin};
 pub use portal::{Portal, PortalError, PortalParts};

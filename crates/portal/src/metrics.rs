@@ -11,26 +11,37 @@ pub(crate) struct Metrics {
     pub(crate) sessions: IntCounterVec,
     /// Sessions that were read back, by how they ended.
     pub(crate) outcomes: IntCounterVec,
+    /// Calls of the API, by operation and status.
+    pub(crate) calls: IntCounterVec,
 }
 
 impl Metrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str, label: &str| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
         Ok(Self {
-            pages: counter("relink_portal_pages_total", "Pages shown, by what they say", "page")?,
+            pages: counter(
+                "relink_portal_pages_total",
+                "Pages shown, by what they say",
+                &["page"],
+            )?,
             sessions: counter(
                 "relink_portal_sessions_total",
                 "Relink sessions asked for, by what came of it",
-                "result",
+                &["result"],
             )?,
             outcomes: counter(
                 "relink_portal_outcomes_total",
                 "Relink sessions read back, by how they ended",
-                "outcome",
+                &["outcome"],
+            )?,
+            calls: counter(
+                "relink_portal_calls_total",
+                "Calls of the API, by operation and status",
+                &["operation", "status"],
             )?,
         })
     }

@@ -233,7 +233,7 @@ impl Shared {
         Ok(Json(Started { client_secret, completion }).into_response())
     }
 
-    fn count_start(&self, made: &Result<SessionMade, RelinkError>) {
+    pub(crate) fn count_start(&self, made: &Result<SessionMade, RelinkError>) {
         let result = match made {
             Ok(_) => "started",
             Err(error) => error.as_str(),

@@ -17,6 +17,7 @@ use relink_engine::link::LinkSigner;
 use relink_engine::store::Store;
 use relink_stripe::client::{Budget, Client};
 
+use crate::api::{self, Problem};
 use crate::asset::Assets;
 use crate::config::PortalConfig;
 use crate::layout::{Layout, prefix};
@@ -32,6 +33,12 @@ use crate::view::{View, Words};
 const STARTS_MAX: u32 = 10;
 /// How soon there is one more.
 const START_EVERY: Duration = Duration::from_secs(30);
+
+/// How many calls of the API one token may make at once, and how soon there is one more: a
+/// platform's own calls come far below, and one that runs wild leaves room for the others.
+const CALLS_MAX: u32 = 100;
+/// See [`CALLS_MAX`].
+const CALL_EVERY: Duration = Duration::from_millis(20);
 
 /// What the portal works with.
 pub struct PortalParts {
@@ -64,7 +71,7 @@ pub enum PortalError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// The relink page; cloning shares it.
+/// The relink page and the API; cloning shares them.
 #[derive(Clone)]
 pub struct Portal(pub(crate) Arc<Shared>);
 
@@ -80,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) starts: Limiter,
+    pub(crate) calls: Limiter,
     pub(crate) metrics: Metrics,
 }
 
@@ -109,12 +117,13 @@ impl Portal {
             clock: parts.clock,
             policy: parts.policy,
             starts: Limiter::new(STARTS_MAX, START_EVERY),
+            calls: Limiter::new(CALLS_MAX, CALL_EVERY),
             metrics: Metrics::register(registry)?,
             config,
         })))
     }
 
-    /// Everything under `/relink/`; anything else is a page that says so.
+    /// The page under `/relink/`, the API under `/v1/`; anything else is a page that says so.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/relink/returned", get(page::returned).fallback(wrong_method))
@@ -122,6 +131,7 @@ impl Portal {
             .route("/relink/{token}", get(page::show).fallback(wrong_method))
             .route("/relink/{token}/start", post(page::start).fallback(wrong_method))
             .route("/relink/{token}/complete", post(page::complete).fallback(wrong_method))
+            .merge(api::routes())
             .fallback(not_found)
             .layer(map_response_with_state(self.clone(), protect))
             .with_state(self.clone())
@@ -133,7 +143,10 @@ async fn asset(State(portal): State<Portal>, Path(name): Path<String>) -> Respon
     found.unwrap_or_else(|| portal.0.trouble(Trouble::NotFound))
 }
 
-async fn not_found(State(portal): State<Portal>, _: Request) -> Response {
+async fn not_found(State(portal): State<Portal>, request: Request) -> Response {
+    if request.uri().path().starts_with("/v1/") {
+        return Problem::NotFound.answer();
+    }
     portal.0.trouble(Trouble::NotFound)
 }
 

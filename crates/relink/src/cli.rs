@@ -186,6 +186,12 @@ pub(crate) struct PortalArgs {
     /// The key (pk_…) with which the page opens Stripe's window
     #[arg(long, env = "RELINK_STRIPE_PUBLISHABLE_KEY")]
     pub(crate) stripe_publishable_key: Option<String>,
+    /// SHA-256 of the API's tokens, comma separated: read:<hex>,write:<hex>; nobody where unset
+    #[arg(long, env = "RELINK_API_TOKENS", hide_env_values = true)]
+    pub(crate) api_tokens: Option<String>,
+    /// A file that holds them instead
+    #[arg(long, env = "RELINK_API_TOKENS_FILE")]
+    pub(crate) api_tokens_file: Option<String>,
     /// Where Stripe.js comes from
     #[arg(long, env = "RELINK_STRIPE_JS_URL", default_value = "https://js.stripe.com/v3/")]
     pub(crate) stripe_js_url: String,

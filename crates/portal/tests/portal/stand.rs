@@ -20,7 +20,7 @@ use relink_engine::metrics::Metrics;
 use relink_engine::outbox::Outbox;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
-use relink_portal::{Brand, Colour, Portal, PortalConfig, PortalParts, Texts, UiMode};
+use relink_portal::{ApiToken, Brand, Colour, Portal, PortalConfig, PortalParts, Texts, UiMode};
 use relink_sim::{ClockChange, Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_sqlite::SqliteStore;
 use relink_stripe::client::{Client, ClientConfig};
@@ -28,12 +28,15 @@ use relink_stripe::signature::Verifier;
 use reqwest::{Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "whsec_portal";
 const API_KEY: &str = "sk_test_portal";
 pub(crate) const PUBLISHABLE_KEY: &str = "pk_test_portal";
+pub(crate) const READ_TOKEN: &str = "a token that may read";
+pub(crate) const WRITE_TOKEN: &str = "a token that may write";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The machine's clock, some time ahead.
@@ -137,7 +140,14 @@ fn config_of(url: &str, sim_url: &str, mode: UiMode) -> PortalConfig {
         mode,
         stripe_js: format!("{sim_url}/v3/"),
         publishable_key: Some(PUBLISHABLE_KEY.into()),
+        api_tokens: [("read", READ_TOKEN), ("write", WRITE_TOKEN)].map(token).into(),
     }
+}
+
+fn token((scope, token): (&str, &str)) -> ApiToken {
+    let hash = Sha256::digest(token);
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    ApiToken::parse(&format!("{scope}:{digits}")).unwrap()
 }
 
 /// Prompts at once.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use relink_engine::link::Links;
-use relink_portal::{Brand, Colour, Logo, PortalConfig, Texts, UiMode, origin};
+use relink_portal::{ApiToken, Brand, Colour, Logo, PortalConfig, Texts, UiMode, origin};
 
 use super::Problems;
 use crate::cli::PortalArgs;
@@ -17,6 +17,7 @@ pub(crate) struct Page {
     mode: UiMode,
     stripe_js: String,
     publishable_key: Option<String>,
+    api_tokens: Vec<ApiToken>,
 }
 
 impl Page {
@@ -29,6 +30,7 @@ impl Page {
             mode: self.mode,
             stripe_js: self.stripe_js,
             publishable_key: self.publishable_key,
+            api_tokens: self.api_tokens,
         }
     }
 }
@@ -69,6 +71,7 @@ impl Problems {
             }
             _ => {}
         }
+        let api_tokens = self.api_tokens(args.api_tokens, args.api_tokens_file);
         if origin(&args.stripe_js_url).is_none() {
             self.add("RELINK_STRIPE_JS_URL is not an https:// or http:// URL");
         }
@@ -79,7 +82,22 @@ impl Problems {
             mode: mode?,
             stripe_js: args.stripe_js_url,
             publishable_key,
+            api_tokens: api_tokens?,
         })
+    }
+
+    fn api_tokens(&mut self, value: Option<String>, file: Option<String>) -> Option<Vec<ApiToken>> {
+        let name = "RELINK_API_TOKENS";
+        let text = self.secret(name, value, file).unwrap_or_default();
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        // Every one is read before the first wrong one ends it: all problems are told.
+        let tokens: Vec<Option<ApiToken>> = texts
+            .map(|text| {
+                let token = ApiToken::parse(text);
+                token.map_err(|problem| self.add(format!("{name}: {problem}"))).ok()
+            })
+            .collect();
+        tokens.into_iter().collect()
     }
 
     fn logo(&mut self, file: Option<String>) -> Option<Option<Logo>> {

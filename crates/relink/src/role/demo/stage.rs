@@ -289,6 +289,7 @@ fn setup(listener: TcpListener, links: &Links, sim_url: &str) -> Result<Setup, F
         mode: UiMode::Page,
         stripe_js: format!("{sim_url}/v3/"),
         publishable_key: Some("pk_test_demo".to_owned()),
+        api_tokens: Vec::new(),
     };
     Ok(Setup { listener, config, links: links.clone() })
 }
