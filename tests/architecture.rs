@@ -17,7 +17,7 @@ use tree::{none, packages, read, sources};
 
 /// Crate, the workspace crates it may depend on, and the reason where that is not the plain
 /// picture of `crates/README.md`. Tests may use anything.
-const ARROWS: [(&str, &[&str], &str); 14] = [
+const ARROWS: [(&str, &[&str], &str); 15] = [
     ("relink-core", &[], "the rules know nobody"),
     ("relink-bus", &["relink-core"], ""),
     ("relink-stripe", &["relink-core"], ""),
@@ -33,6 +33,7 @@ const ARROWS: [(&str, &[&str], &str); 14] = [
     ("relink-worker-lifecycle", WORKER, ""),
     ("relink-worker-upcoming", WORKER, ""),
     ("relink-worker-followup", WORKER, ""),
+    ("relink-portal", WORKER, "it publishes what it reads, as the followup worker does"),
     ("relink-sim", &[], "it shares no code with what it is used to test"),
     (
         "relink",
@@ -48,6 +49,7 @@ const ARROWS: [(&str, &[&str], &str); 14] = [
             "relink-worker-lifecycle",
             "relink-worker-upcoming",
             "relink-worker-followup",
+            "relink-portal",
             "relink-sim",
         ],
         "the only binary puts everything together",
@@ -61,11 +63,12 @@ const WORKER: &[&str] = &["relink-core", "relink-bus", "relink-engine", "relink-
 const TESTS: &str = "relink-tests";
 
 /// Crates that are deployed alone.
-const ROLES: [&str; 5] = [
+const ROLES: [&str; 6] = [
     "relink-ingress",
     "relink-worker-lifecycle",
     "relink-worker-upcoming",
     "relink-worker-followup",
+    "relink-portal",
     "relink-sim",
 ];
 
@@ -85,7 +88,7 @@ const CONFINED: [(&str, &[&str], &str); 13] = [
         &["relink-stripe", "relink-sim", "relink"],
         "`stripe` reads, `sim` sends webhooks, `relink` posts the commands of standalone",
     ),
-    ("axum", &["relink-ingress", "relink-sim", "relink"], "only these listen"),
+    ("axum", &["relink-ingress", "relink-portal", "relink-sim", "relink"], "only these listen"),
     ("hyper", &["relink-ingress"], "one bounded server for all listeners"),
     ("hyper-util", &["relink-ingress"], "one bounded server for all listeners"),
     ("clap", &["relink"], "flags and variables are read in one place"),

@@ -15,6 +15,8 @@ find_missing_packages() {
     [[ -x $RELINK_TEST_PYTHON ]] || MISSING_PACKAGES+=(python3)
     python_has pika || MISSING_PACKAGES+=(python3-pika)
     python_has yaml || MISSING_PACKAGES+=(python3-yaml)
+    [[ -x /usr/bin/chromium ]] || MISSING_PACKAGES+=(chromium)
+    [[ -x /usr/bin/chromedriver ]] || MISSING_PACKAGES+=(chromium-driver)
     ((${#MISSING_PACKAGES[@]} == 0))
 }
 

@@ -83,10 +83,11 @@ impl<'a> Words<'a> {
         let accounts: Vec<(&AccountId, &Account)> =
             concerned(&of.aggregate, of.case.reason, policy, now).collect();
         let mut body = Html::default().element("p", "class=\"what\"", &what);
-        if of.case.reason != Reason::Numbers {
-            body = body.then(&self.paragraph(self.why(&accounts)));
-        }
-        body = body.then(&self.paragraph(until));
+        let why = match of.case.reason {
+            Reason::Numbers => String::new(),
+            Reason::Inactive | Reason::Upcoming => self.say(self.why(&accounts)) + " ",
+        };
+        body = body.element("p", "", &(why + &self.say(until)));
         if !accounts.is_empty() {
             body = body.element("h2", "", &self.say(&ask.accounts)).then(&self.list(&accounts));
         }
@@ -139,9 +140,10 @@ impl<'a> Words<'a> {
     }
 
     fn list(&self, accounts: &[(&AccountId, &Account)]) -> Html {
-        let items = accounts.iter().fold(Html::default(), |items, (_, account)| {
-            items.element("li", "", &self.name(account))
-        });
+        let mut names: Vec<String> =
+            accounts.iter().map(|(_, account)| self.name(account)).collect();
+        names.sort();
+        let items = names.iter().fold(Html::default(), |items, name| items.element("li", "", name));
         Html::default().nest("ul", "class=\"accounts\"", &items)
     }
 
