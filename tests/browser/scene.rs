@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::driver::{Browser, Look, programs};
 
-const LINK_KEY: &str = "a key for links of thirty-two bytes or more";
+const LINK_KEY: &str = "a-key-for-links-of-thirty-two-bytes-or-more";
 const API_KEY: &str = "sk_test_of_the_browser";
 /// What every client secret of the simulator starts with.
 const CLIENT_SECRET: &str = "fcsess_client_secret";
