@@ -34,6 +34,7 @@ mod row;
 mod session;
 mod sql;
 mod store;
+mod survey;
 mod transact;
 
 pub use config::PostgresConfig;

@@ -23,6 +23,7 @@ mod outbox;
 mod row;
 mod sql;
 mod store;
+mod survey;
 mod transact;
 mod worker;
 mod write;
