@@ -1,15 +1,26 @@
-//! The worker for commands that need Stripe. So far: `verify_accounts`.
+//! What needs Stripe: the worker for commands such as `verify_accounts`, and what compares Relink
+//! with Stripe without being asked by a command.
 //!
-//! It reads accounts and authorizations back with a preview version and publishes what it learned
-//! as observations; it never writes state, so that there is one writer path. Its queue has a
-//! single active consumer, because Stripe's read limit is one [budget](relink_stripe::client::Budget); what Stripe answers with
-//! 429 or 5xx climbs the queue's retry ladder and is parked only at its end.
+//! Everything here reads with a preview version and publishes what it learned – observations, and
+//! events that were missed; it never writes state, so that there is one writer path. The worker's
+//! queue has a single active consumer, because Stripe's read limit is one
+//! [budget](relink_stripe::client::Budget); what Stripe answers with 429 or 5xx climbs the queue's
+//! retry ladder and is parked only at its end.
 //!
 //! Without an API key nothing can be read: the command is accepted and counted as `no_api_key`,
 //! the verify stays open on the account, and a later one finds it again.
+//!
+//! [`catch_up`] fetches events that webhooks have not brought, [`reconcile`] reads what nothing
+//! was heard of for long, [`backfill`] what was linked before Relink came. The scheduler runs the
+//! first two by itself; operators run all three.
 
+pub mod backfill;
+pub mod catch_up;
 mod metrics;
+mod observe;
+pub mod reconcile;
 mod verify;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, register_reads};
+pub use observe::{Observer, Trouble};
 pub use verify::Followup;

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_bus::envelope::{CloudEvent, Observed, ObservedKind, observation};
+use relink_bus::envelope::CloudEvent;
 use relink_bus::message::Delivery;
-use relink_bus::port::{
-    ParkReason, Parking, PublishError, Publisher, Settlement, SubscribeError, Subscriber,
-};
+use relink_bus::port::{ParkReason, Parking, Publisher, Settlement, SubscribeError, Subscriber};
 use relink_core::command::VerifyAccounts;
 use relink_core::id::{AuthorizationId, Scope};
 use relink_engine::clock::Clock;
-use relink_stripe::client::{Budget, CallError, Client, Turn};
+use relink_stripe::client::{Budget, CallError, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::observe::{Observer, Trouble};
 
 /// Commands in hand at a time: enough to fill the read budget at Stripe's usual latency.
 const IN_HAND: usize = 16;
@@ -41,16 +40,6 @@ pub struct Followup {
     pub wall: Arc<dyn Clock>,
     /// Counts.
     pub metrics: Metrics,
-}
-
-/// Why a command is not done yet.
-enum Trouble {
-    /// Stripe did not answer as hoped.
-    Read(CallError),
-    /// The bus did not take the observation.
-    Publish,
-    /// An observation cannot be written.
-    Encode,
 }
 
 impl Followup {
@@ -117,7 +106,7 @@ impl Followup {
                 Settlement::Accept
             }
             Err(trouble) => {
-                if matches!(trouble, Trouble::Publish) {
+                if matches!(trouble, Trouble::Publish(_)) {
                     // Not at once: it would only be handed out again to the same end.
                     tokio::time::sleep(PUBLISH_AGAIN).await;
                 }
@@ -142,76 +131,33 @@ impl Followup {
         let about = &event.data.about;
         let scope =
             Scope { livemode: about.livemode, stripe_account: about.stripe_account.clone() };
+        let observer = self.observer(client.clone());
         for account in &event.data.accounts {
-            let turn = self.budget.take().await;
-            let read = client.account(&scope, account).await;
-            self.count_read("account", turn, &read);
-            let (read_at, object) = match &read {
-                Ok(read) => (read.date_unix_seconds, Some(&*read.body)),
-                Err(CallError::NotFound(_)) => (self.now_s(), None),
-                Err(error) => return Err(Trouble::Read(error.clone())),
-            };
-            let kind = ObservedKind::Account;
-            self.observe(kind, account.as_str(), &scope, read_at, object, &event.id).await?;
+            observer.account(&scope, account, Some(&event.id)).await?;
         }
         if let (true, Some(id)) = (event.data.read_authorization, &about.authorization) {
-            let turn = self.budget.take().await;
             let id = AuthorizationId::new(Arc::clone(id));
-            let read = client.authorization(&scope, &id).await;
-            self.count_read("authorization", turn, &read);
-            let (read_at, object) = match &read {
-                Ok(read) => (read.date_unix_seconds, Some(&*read.body)),
-                // Without the preview there is no such endpoint: nothing to be had is an answer.
-                Err(CallError::NotFound(_) | CallError::Permission(_)) => (self.now_s(), None),
-                Err(error) => return Err(Trouble::Read(error.clone())),
-            };
-            let kind = ObservedKind::Authorization;
-            self.observe(kind, id.as_str(), &scope, read_at, object, &event.id).await?;
+            observer.authorization(&scope, &id, Some(&event.id)).await?;
         }
         Ok(())
     }
 
-    async fn observe(
-        &self,
-        kind: ObservedKind,
-        subject: &str,
-        scope: &Scope,
-        read_at: i64,
-        object: Option<&serde_json::value::RawValue>,
-        command: &str,
-    ) -> Result<(), Trouble> {
-        let observed = Observed {
-            stripe_account: scope.stripe_account.as_deref().map(str::to_owned),
-            livemode: scope.livemode,
-            read_at,
-            object,
-        };
-        let correlation = Some(Arc::from(command));
-        let now = self.wall.now();
-        let message = observation(kind, subject, scope, &observed, correlation, now)
-            .map_err(|_| Trouble::Encode)?;
-        self.publisher.publish(message).await.map_err(|_: PublishError| Trouble::Publish)
-    }
-
-    fn count_read<T>(&self, object: &str, turn: Turn, read: &Result<T, CallError>) {
-        self.budget.heed(turn, read);
-        let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");
-        self.metrics.reads.with_label_values(&[object, result]).inc();
-    }
-
-    fn now_s(&self) -> i64 {
-        self.wall.now().0.div_euclid(1000)
+    fn observer(&self, client: Client) -> Observer {
+        Observer {
+            client,
+            budget: Arc::clone(&self.budget),
+            publisher: Arc::clone(&self.publisher),
+            wall: Arc::clone(&self.wall),
+            reads: self.metrics.reads.clone(),
+        }
     }
 }
 
 fn after(trouble: Trouble) -> Settlement {
     match trouble {
         // The broker or the database is away: not the command's fault.
-        Trouble::Publish => Settlement::HandBack,
-        Trouble::Encode => Settlement::Park(Parking::new(
-            ParkReason::Impossible,
-            "what Stripe answered cannot be written as an observation",
-        )),
+        Trouble::Publish(_) => Settlement::HandBack,
+        Trouble::Encode => Settlement::Park(Parking::new(ParkReason::Impossible, trouble)),
         // A wrong key is an operator's slip that may be mended within the ladder.
         Trouble::Read(error)
             if error.is_retryable() || matches!(error, CallError::Unauthorized(_)) =>
