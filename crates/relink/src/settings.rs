@@ -16,7 +16,8 @@ use relink_stripe::signature::Verifier;
 use secrecy::SecretString;
 
 use crate::cli::{
-    AdminArgs, AmqpArgs, DatabaseArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
+    AdminArgs, AmqpArgs, BackgroundArgs, DatabaseArgs, PolicyArgs, RetentionArgs, StripeArgs,
+    WebhookArgs,
 };
 use crate::failure::Failure;
 
@@ -233,7 +234,7 @@ impl Problems {
         spans.into_iter().collect()
     }
 
-    fn span(&mut self, name: &str, text: &str) -> Option<Span> {
+    pub(crate) fn span(&mut self, name: &str, text: &str) -> Option<Span> {
         let days = jiff::SpanRelativeTo::days_are_24_hours();
         let seconds = text
             .parse::<jiff::Span>()
@@ -258,6 +259,20 @@ impl Problems {
         Some(Retention { days: days?, tick: Duration::from_millis(tick?.max(10)) })
     }
 
+    pub(crate) fn background(&mut self, args: &BackgroundArgs) -> Option<Background> {
+        let silence: Option<u32> =
+            self.number("RELINK_CATCH_UP_SILENCE_SECONDS", &args.catch_up_silence_seconds);
+        let days: Option<u32> = self.number("RELINK_RECONCILE_DAYS", &args.reconcile_days);
+        let name = "RELINK_BACKGROUND_READS_PER_SECOND";
+        let rate: Option<u32> = self.positive(name, &args.background_reads_per_second);
+        let some = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        Some(Background {
+            silence: some(u64::from(silence?)),
+            age: some(u64::from(days?) * 86_400),
+            reads_per_second: f64::from(rate?),
+        })
+    }
+
     pub(crate) fn admin(&mut self, args: &AdminArgs) -> Option<Admin> {
         let drain: Option<u64> = self.positive("RELINK_DRAIN_SECONDS", &args.drain_seconds);
         let listen = match args.admin_listen.trim() {
@@ -276,7 +291,7 @@ pub(crate) enum Database {
 }
 
 /// Stripe's API.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stripe {
     pub(crate) client: Option<ClientConfig>,
     pub(crate) reads_per_second: f64,
@@ -294,6 +309,16 @@ pub(crate) struct Webhook {
 pub(crate) struct Retention {
     pub(crate) days: u32,
     pub(crate) tick: Duration,
+}
+
+/// What compares Relink with Stripe unasked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Background {
+    /// After how long without an event it catches up; `None`: never.
+    pub(crate) silence: Option<Duration>,
+    /// How long nothing may be heard of an account; `None`: for ever.
+    pub(crate) age: Option<Duration>,
+    pub(crate) reads_per_second: f64,
 }
 
 /// What every role has.

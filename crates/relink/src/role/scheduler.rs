@@ -1,4 +1,4 @@
-//! Timers, relay, retention.
+//! Timers, relay, retention, and what is compared with Stripe unasked.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use relink_engine::engine::Availability;
 use relink_engine::scheduler::Scheduler;
 use relink_rabbitmq::RabbitPublisher;
 
+use crate::background::Background;
 use crate::cli::SchedulerArgs;
 use crate::failure::Failure;
 use crate::settings::{Database, Problems};
@@ -26,11 +27,16 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     }
     let policy = problems.policy(&args.policy);
     let retention = problems.retention(&args.retention);
+    let stripe = problems.stripe(args.stripe);
+    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(policy), Some(retention), Some(admin)) =
         (amqp, database, policy, retention, admin)
     else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+    let (Some(stripe), Some(background)) = (stripe, background) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
@@ -50,12 +56,15 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let store = wiring::open_store(database, &stop).await?;
         let clock = Arc::new(SystemClock);
         let publisher = publisher as Arc<dyn Publisher>;
+        let background = Background::new(stripe, background, &store, &publisher, &work_registry)?
+            .run(stop.clone());
         let engine =
             wiring::engine(store, publisher, policy, clock, database_state, &work_registry)?;
         let relay = engine.outbox.clone().relay(stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
-        tokio::join!(relay, Scheduler { engine, tick, retention_days }.run(stop));
+        let scheduler = Scheduler { engine, tick, retention_days }.run(stop);
+        tokio::join!(relay, scheduler, background);
         Ok(())
     };
     super::run(admin, registry, readiness, stop, work).await

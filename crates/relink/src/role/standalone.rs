@@ -19,9 +19,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::worker::{Parts, run_all};
+use crate::background::Background;
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
-use crate::settings::{Problems, Retention, Stripe};
+use crate::settings::{self, Problems, Retention, Stripe};
 use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
@@ -34,6 +35,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let stripe = problems.stripe(args.stripe);
     let policy = problems.policy(&args.policy);
     let retention = problems.retention(&args.retention);
+    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     let secret =
         problems.secret("RELINK_COMMANDS_SECRET", args.commands_secret, args.commands_secret_file);
@@ -61,6 +63,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
         sinks,
         pace: 1.0,
+        background,
         database: Availability::default(),
     };
     let mut readiness = Readiness::default();
@@ -94,6 +97,8 @@ pub(super) struct Embedded {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sinks: Vec<Arc<dyn Sink>>,
     pub(super) pace: f64,
+    /// `None`: Stripe is not asked for anything but what a command names.
+    pub(super) background: Option<settings::Background>,
     pub(super) database: Availability,
 }
 
@@ -119,6 +124,13 @@ impl Embedded {
         )?;
         let ingress = Ingress::new(self.ingress, Arc::clone(&publisher), &registry)
             .map_err(Failure::software)?;
+        let background = match self.background {
+            Some(settings) => {
+                let (stripe, store) = (self.stripe.clone(), &engine.store);
+                Some(Background::new(stripe, settings, store, &publisher, &registry)?)
+            }
+            None => None,
+        };
         let relay = engine.outbox.clone().relay(stop.clone());
         let scheduler = Scheduler {
             engine: engine.clone(),
@@ -148,8 +160,13 @@ impl Embedded {
             stop.cancel();
             result
         };
-        let (result, (), (), ()) =
-            tokio::join!(workers, webhooks, relay, scheduler.run(stop.clone()));
+        let background = async {
+            if let Some(background) = background {
+                background.run(stop.clone()).await;
+            }
+        };
+        let (result, (), (), (), ()) =
+            tokio::join!(workers, webhooks, relay, scheduler.run(stop.clone()), background);
         result
     }
 }

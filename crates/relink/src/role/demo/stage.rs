@@ -117,6 +117,7 @@ impl Stage {
             clock: Arc::new(StoryClock(sim.clone())),
             sinks: vec![Arc::new(ToStory { commands: to_story, reads_open: gate })],
             pace: PACE,
+            background: None,
             database: Availability::default(),
         };
         let machinery = Machinery { embedded, sim: sim.clone(), listener };
