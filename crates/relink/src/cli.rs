@@ -30,6 +30,12 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Why something is as it is: an account, authorization or event id
     Explain(ExplainArgs),
+    /// Publish events that Stripe has made and webhooks have not brought
+    CatchUp(Box<CatchUpArgs>),
+    /// Compare every account with Stripe, those not heard of for longest first
+    Reconcile(Box<ReconcileArgs>),
+    /// Read the accounts of given holders: fill an empty Relink
+    Backfill(Box<BackfillArgs>),
     /// JSON Schemas of everything that Relink publishes
     Schema(SchemaArgs),
 }
@@ -98,15 +104,19 @@ pub(crate) struct StripeArgs {
     /// Permit plain http to hosts other than this one, for a stand-in on a private network
     #[arg(long, env = "RELINK_STRIPE_ALLOW_HTTP", default_value = "false")]
     pub(crate) stripe_allow_http: String,
+    /// Reads of Stripe a second; its own limit is 25 for each endpoint
+    #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
+    pub(crate) stripe_reads_per_second: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowupArgs {
     /// Ask Stripe for a refresh once an account is back; `false`: the platform does
     #[arg(long, env = "RELINK_REFRESH_DATA", default_value = "true")]
     pub(crate) refresh_data: String,
     /// Read a holder's accounts after a relink made another authorization; `false`: the platform
     #[arg(long, env = "RELINK_RECONCILE_ACCOUNTS", default_value = "true")]
     pub(crate) reconcile_accounts: String,
-    /// Reads of Stripe a second; its own limit is 25 for each endpoint
-    #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
-    pub(crate) stripe_reads_per_second: String,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +212,19 @@ pub(crate) struct RetentionArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BackgroundArgs {
+    /// Catch up with Stripe's events when none came for so long, in seconds; 0: never
+    #[arg(long, env = "RELINK_CATCH_UP_SILENCE_SECONDS", default_value = "600")]
+    pub(crate) catch_up_silence_seconds: String,
+    /// Read accounts of which nothing was heard for so many days; 0: never
+    #[arg(long, env = "RELINK_RECONCILE_DAYS", default_value = "7")]
+    pub(crate) reconcile_days: String,
+    /// Reads of Stripe a second for these two, beside those of the followup worker
+    #[arg(long, env = "RELINK_BACKGROUND_READS_PER_SECOND", default_value = "2")]
+    pub(crate) background_reads_per_second: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct IngressArgs {
     #[command(flatten)]
     pub(crate) webhook: WebhookArgs,
@@ -224,6 +247,8 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
+    pub(crate) followup: FollowupArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -243,11 +268,15 @@ pub(crate) struct SchedulerArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
     #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]
@@ -281,6 +310,8 @@ pub(crate) struct StandaloneArgs {
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
+    pub(crate) followup: FollowupArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -288,6 +319,8 @@ pub(crate) struct StandaloneArgs {
     pub(crate) page: PortalArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArgs,
     /// Post every command there as well, signed as Standard Webhooks
     #[arg(long, env = "RELINK_COMMANDS_URL")]
     pub(crate) commands_url: Option<String>,
@@ -382,6 +415,73 @@ pub(crate) struct ExplainArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatchUpArgs {
+    /// How far back, at most the 30 days that Stripe lists (d, h, m, s)
+    #[arg(long, default_value = "30d")]
+    pub(crate) since: String,
+    /// Publish them; without it they are only shown
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// Walk all accounts once and end; without it go on and on, as the scheduler does
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Going on, read accounts of which nothing was heard for so many days
+    #[arg(long, default_value = "7")]
+    pub(crate) days: String,
+    /// Read and publish; without it only shown is how much there is to read
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackfillArgs {
+    /// A file of holders, one a line: cus_… or acct_…; `-` is standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: String,
+    /// The Connect account whose customers they are; none: the platform's own
+    #[arg(long)]
+    pub(crate) stripe_account: Option<String>,
+    /// Publish what was read; without it accounts are only counted
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
