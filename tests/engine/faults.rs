@@ -13,8 +13,8 @@ use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, LatestEvent,
-    OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Store,
+    StoreError, Writes,
 };
 use relink_sqlite::SqliteStore;
 use serde_json::Value;
@@ -131,7 +131,7 @@ impl Store for FaultyStore {
     async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
         self.inner.seen(inputs).await
     }
-    async fn latest_event(&self, since: Second) -> Result<Option<LatestEvent>, StoreError> {
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
         self.inner.latest_event(since).await
     }
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {

@@ -123,15 +123,6 @@ pub struct InputKey {
     pub at: Second,
 }
 
-/// The newest of Stripe's events in the ledger.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LatestEvent {
-    /// The latest `created`.
-    pub at: Second,
-    /// When the last one was decided, by our clock: since then nothing has arrived.
-    pub decided_at: Time,
-}
-
 /// An account and when it was last heard of, by our clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heard {
@@ -255,12 +246,14 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError>;
 
-    /// The newest of Stripe's events made at `since` or later; observations and timers are none.
+    /// When the newest of Stripe's events made at `since` or later was made, by its `created`;
+    /// observations and timers are none.
+    ///
     /// Reads the ledger of the days since then: for a look every few minutes.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn latest_event(&self, since: Second) -> Result<Option<LatestEvent>, StoreError>;
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError>;
 
     /// Every scope that anything is known of.
     ///

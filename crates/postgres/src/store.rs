@@ -13,8 +13,8 @@ use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, LatestEvent,
-    OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Store,
+    StoreError, Writes,
 };
 use tokio_postgres::Row;
 
@@ -205,9 +205,9 @@ impl Store for PostgresStore {
         Ok(survey::seen(inputs, &found))
     }
 
-    async fn latest_event(&self, since: Second) -> Result<Option<LatestEvent>, StoreError> {
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
         let rows = self.run(&survey::LATEST_EVENT, &[&Day::of(since), &since.0]).await?;
-        Ok(rows.first().map(survey::latest_event).transpose()?.flatten())
+        Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Second))
     }
 
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {

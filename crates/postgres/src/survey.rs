@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use relink_core::time::{Second, Time};
+use relink_core::id::Scope;
+use relink_core::time::Time;
 use relink_engine::row::{self, home_key};
-use relink_engine::store::{Heard, InputKey, LatestEvent, StoreError};
+use relink_engine::store::{Heard, InputKey, StoreError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -16,7 +17,7 @@ use crate::sql::Sql;
 
 /// The newest of Stripe's events; kinds of our own begin with `relink.`.
 pub(crate) const LATEST_EVENT: Sql = Sql {
-    text: "SELECT max(at_s), max(decided_ms) FROM inbox \
+    text: "SELECT max(at_s) FROM inbox \
            WHERE day >= $1 AND at_s >= $2 AND kind NOT LIKE 'relink.%'",
     types: &[Type::DATE, Type::INT8],
 };
@@ -62,12 +63,6 @@ pub(crate) fn seen(inputs: &[InputKey], found: &HashSet<(Day, String, String)>) 
     inputs.iter().map(|input| found.contains(&key(input))).collect()
 }
 
-pub(crate) fn latest_event(row: &Row) -> Result<Option<LatestEvent>, Fault> {
-    let (at, decided): (Option<i64>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
-    let latest = at.zip(decided).map(|(at, decided)| (Second(at), Time(decided)));
-    Ok(latest.map(|(at, decided_at)| LatestEvent { at, decided_at }))
-}
-
 pub(crate) fn heard(row: &Row) -> Result<Heard, Fault> {
     let (scope, id): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
     Ok(Heard {
@@ -77,6 +72,6 @@ pub(crate) fn heard(row: &Row) -> Result<Heard, Fault> {
     })
 }
 
-pub(crate) fn scope(found: &Row) -> Result<relink_core::id::Scope, StoreError> {
+pub(crate) fn scope(found: &Row) -> Result<Scope, StoreError> {
     row::scope(found.get(0))
 }

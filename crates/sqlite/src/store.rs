@@ -11,8 +11,8 @@ use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, LatestEvent,
-    OutboxRow, Store, StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Store,
+    StoreError, Writes,
 };
 use rusqlite::Connection;
 
@@ -163,7 +163,7 @@ impl Store for SqliteStore {
         self.read(move |connection| survey::seen(connection, &inputs)).await
     }
 
-    async fn latest_event(&self, since: Second) -> Result<Option<LatestEvent>, StoreError> {
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
         self.read(move |connection| survey::latest_event(connection, since)).await
     }
 

@@ -3,7 +3,7 @@
 use relink_core::id::{AccountId, AccountKey, Scope};
 use relink_core::time::{Second, Time};
 use relink_engine::row::{home_key, scope};
-use relink_engine::store::{Heard, InputKey, LatestEvent, StoreError};
+use relink_engine::store::{Heard, InputKey, StoreError};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -12,7 +12,7 @@ use crate::transact::{many, one};
 
 /// Kinds of our own begin with `relink.`.
 const LATEST_EVENT: &str = "\
-    SELECT max(at_s), max(decided_ms) FROM inbox \
+    SELECT max(at_s) FROM inbox \
     WHERE day >= ?1 AND at_s >= ?2 AND kind NOT LIKE 'relink.%'";
 
 const SCOPES: &str = "SELECT DISTINCT scope FROM authorizations ORDER BY 1";
@@ -39,17 +39,10 @@ pub(crate) fn seen(connection: &Connection, inputs: &[InputKey]) -> Result<Vec<b
 pub(crate) fn latest_event(
     connection: &Connection,
     since: Second,
-) -> Result<Option<LatestEvent>, StoreError> {
-    let found: Option<(Option<i64>, Option<i64>)> =
-        one(connection, LATEST_EVENT, &[&day(since), &since.0], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok(match found {
-        Some((Some(at), Some(decided))) => {
-            Some(LatestEvent { at: Second(at), decided_at: Time(decided) })
-        }
-        _ => None,
-    })
+) -> Result<Option<Second>, StoreError> {
+    let found: Option<Option<i64>> =
+        one(connection, LATEST_EVENT, &[&day(since), &since.0], |row| row.get(0))?;
+    Ok(found.flatten().map(Second))
 }
 
 pub(crate) fn scopes(connection: &Connection) -> Result<Vec<Scope>, StoreError> {

@@ -146,9 +146,10 @@ impl CatchUp {
 
     /// Catches up at once, and then whenever no event has come for so long, until told to stop.
     ///
-    /// That an event came is seen in the ledger, not here: any ingress may have taken it.
+    /// That an event came is seen in the ledger, not here: any ingress may have taken it. Its
+    /// `created` counts, so what was fetched the last time does not pass for a webhook.
     pub async fn keep_up(self, silence: Duration, stop: CancellationToken) {
-        let mut wanted = true;
+        let (mut wanted, mut failing) = (true, false);
         loop {
             let work = async {
                 if wanted || self.is_silent(silence).await? {
@@ -161,7 +162,9 @@ impl CatchUp {
                 () = stop.cancelled() => return,
                 result = work => result,
             };
-            wanted = result.is_err();
+            let first_failure = !failing && result.is_err();
+            failing = result.is_err();
+            wanted = failing;
             let pause = if wanted { silence.min(AGAIN) } else { silence };
             match result {
                 Ok(found) if found.missed > 0 => {
@@ -171,7 +174,10 @@ impl CatchUp {
                     );
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "catching up is tried again"),
+                Err(error) if first_failure => {
+                    tracing::warn!(%error, "catching up is tried again and again");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -192,7 +198,7 @@ impl CatchUp {
         let undelivered = Second(now - LISTED_SECONDS);
         for days in LOOK_BACK_DAYS {
             if let Some(latest) = self.store.latest_event(Second(now - days * 86_400)).await? {
-                return Ok(Since { undelivered, all: Second(latest.at.0 - OVERLAP_SECONDS) });
+                return Ok(Since { undelivered, all: Second(latest.0 - OVERLAP_SECONDS) });
             }
         }
         Ok(Since { undelivered, all: undelivered })
