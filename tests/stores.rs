@@ -68,6 +68,8 @@ stamp! {
         what_an_input_did_is_found_in_the_order_of_writing
         cases_keep_their_last_state
         the_ledger_tells_the_verdict
+        the_ledger_tells_which_it_holds
+        accounts_come_longest_unheard_first
         an_id_is_found_in_every_scope
         authorizations_are_listed_page_by_page
         the_census_counts

@@ -53,11 +53,26 @@ pub(crate) async fn configuration_problems_are_told_together(_stage: &Stage) {
     }
     assert!(!said.contains(&listen.to_string()), "nothing was bound:\n{said}");
 
-    let (code, said) =
-        gives_up(&["standalone"], &wrong(&["RELINK_RETENTION_DAYS", "RELINK_COMMANDS_URL"])).await;
+    let standalone = [
+        "RELINK_RETENTION_DAYS",
+        "RELINK_CATCH_UP_SILENCE_SECONDS",
+        "RELINK_RECONCILE_DAYS",
+        "RELINK_BACKGROUND_READS_PER_SECOND",
+        "RELINK_COMMANDS_URL",
+    ];
+    let (code, said) = gives_up(&["standalone"], &wrong(&standalone)).await;
     assert_eq!(code, 64, "{said}");
-    for name in ["RELINK_RETENTION_DAYS", "RELINK_COMMANDS_URL", "RELINK_DATABASE_URL"] {
+    for name in standalone.iter().chain(&["RELINK_DATABASE_URL"]) {
         assert!(said.contains(name), "{name} is not named:\n{said}");
+    }
+
+    let asks_stripe = ["catch-up", "reconcile", "backfill"];
+    for command in asks_stripe {
+        let (code, said) = gives_up(&[command, "--write"], &Settings::new()).await;
+        assert_eq!(code, 64, "{said}");
+        for name in ["RELINK_AMQP_URL", "RELINK_STRIPE_API_KEY"] {
+            assert!(said.contains(name), "{command}: {name} is not named:\n{said}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod configuration;
 mod drain;
 mod killed;
 mod main_job;
+mod missed;
 mod standalone;
 mod system;
 
@@ -85,4 +86,24 @@ fn standalone_alone() {
 #[test]
 fn standalone_on_postgres() {
     on_stage(standalone::standalone_on_postgres);
+}
+
+#[test]
+fn a_hundred_dropped_webhooks_are_caught_up() {
+    on_stage(missed::a_hundred_dropped_webhooks_are_caught_up);
+}
+
+#[test]
+fn the_scheduler_catches_up_by_itself() {
+    on_stage(missed::the_scheduler_catches_up_by_itself);
+}
+
+#[test]
+fn what_stripe_never_told_is_found_by_reading() {
+    on_stage(missed::what_stripe_never_told_is_found_by_reading);
+}
+
+#[test]
+fn standalone_catches_up_by_itself() {
+    without_servers(missed::standalone_catches_up_by_itself);
 }

@@ -27,13 +27,17 @@ impl Api {
         Self { address }
     }
 
-    /// For workers and schedulers: a short settle time, and as many reads as they like.
+    /// For workers and schedulers: a short settle time, as many reads as they like, and nothing
+    /// that a test has not asked for: the stand-in lists what the test sends.
     pub(crate) fn settings(&self) -> Settings {
         vec![
             ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
             ("RELINK_STRIPE_API_BASE", format!("http://{}", self.address)),
             ("RELINK_STRIPE_READS_PER_SECOND", "2000".to_owned()),
             ("RELINK_SETTLE_SECONDS", "1".to_owned()),
+            ("RELINK_CATCH_UP_SILENCE_SECONDS", "0".to_owned()),
+            ("RELINK_RECONCILE_DAYS", "0".to_owned()),
+            ("RELINK_BACKGROUND_READS_PER_SECOND", "2000".to_owned()),
             ("RELINK_LOG", "info".to_owned()),
         ]
     }

@@ -9,12 +9,12 @@ use relink_bus::in_process::InProcessBus;
 use relink_bus::message::Message;
 use relink_bus::port::{Parked, PublishError, Publisher};
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey};
+use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
-use relink_core::time::Time;
+use relink_core::time::{Second, Time};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
-    StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
+    Store, StoreError, Writes,
 };
 use relink_sqlite::SqliteStore;
 use serde_json::Value;
@@ -130,6 +130,26 @@ impl Store for FaultyStore {
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.inner.census().await
+    }
+    async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
+        self.inner.seen(inputs).await
+    }
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
+        self.inner.latest_event(since).await
+    }
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.inner.scopes().await
+    }
+    async fn longest_unheard(
+        &self,
+        after: Option<&Heard>,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<Heard>, StoreError> {
+        self.inner.longest_unheard(after, before, limit).await
+    }
+    async fn count_unheard(&self, before: Time) -> Result<i64, StoreError> {
+        self.inner.count_unheard(before).await
     }
     async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {
         self.inner.maintain(now, retention_days).await

@@ -20,7 +20,7 @@ use relink_core::time::Time;
 use relink_engine::clock::SystemClock;
 use relink_sim::{Fault, FaultKind, Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_stripe::client::{Budget, Client, ClientConfig};
-use relink_worker_followup::{Duties, Followup, Metrics, Reader};
+use relink_worker_followup::{Duties, Followup, Metrics, Observer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -91,15 +91,15 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
     });
     let budget = Arc::new(Budget::new(READS_PER_SECOND));
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let reader = client.map(|client| Reader {
+    let observer = client.map(|client| Observer {
         client,
         budget: Arc::clone(&budget),
         publisher: Arc::new(bus.clone()),
         wall: Arc::new(SystemClock),
-        metrics: metrics.clone(),
+        reads: metrics.reads.clone(),
     });
     let (duties, metrics_of_worker) = (setting.duties, metrics.clone());
-    let worker = Followup { subscriber: followup, reader, duties, metrics: metrics_of_worker };
+    let worker = Followup { subscriber: followup, observer, duties, metrics: metrics_of_worker };
     let stop = CancellationToken::new();
     let told = stop.clone();
     let working = tokio::spawn(async move { worker.run(told).await.unwrap() });

@@ -9,10 +9,10 @@ use relink_core::aggregate::{Aggregate, Health};
 use relink_core::command::{CaseOutcome, Reason};
 use relink_core::id::{AccountId, CommandId, InputId, Scope};
 use relink_core::input::{Deferred, Ignored, Verdict};
-use relink_core::observation::Stamp;
+use relink_core::observation::{AccountObservation, Stamp, Status};
 use relink_core::register::Register;
 use relink_core::time::{Second, Time};
-use relink_engine::store::{CaseRow, HistoryRow, Selection, Store};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, InputKey, Selection, Store};
 
 use super::sample::{self, Samples};
 use super::world::*;
@@ -123,6 +123,61 @@ pub(crate) async fn the_ledger_tells_the_verdict(store: &dyn Store) {
         assert_eq!(store.inbox_row(row.id.as_str()).await.unwrap(), Some(row));
     }
     assert_eq!(store.inbox_row("evt_none").await.unwrap(), None);
+}
+
+pub(crate) async fn the_ledger_tells_which_it_holds(store: &dyn Store) {
+    let mut late = inbox_row(&ignored("evt_2"), Verdict::Applied);
+    late.at = Second(NOW_S - 3 * 86_400);
+    let mut timer = inbox_row(&ignored("timer:1"), Verdict::Applied);
+    (timer.kind, timer.at) = ("relink.timer".into(), Second(NOW_S + 60));
+    let first = inbox_row(&ignored("evt_1"), Verdict::Unchanged);
+    let inbox = vec![first.clone(), late.clone(), timer];
+    assert_eq!(store.latest_event(Second(0)).await.unwrap(), None);
+    write_rows(store, Rows { inbox, ..Rows::default() }).await.unwrap();
+    let key =
+        |row: &InboxRow| InputKey { scope: row.scope.clone(), id: row.id.clone(), at: row.at };
+    let other_scope = InputKey { scope: Scope::own(false), ..key(&first) };
+    let other_day = InputKey { at: Second(first.at.0 - 86_400), ..key(&first) };
+    let unknown = InputKey { id: "evt_3".into(), ..key(&first) };
+    let asked = [key(&late), other_scope, key(&first), other_day, unknown, key(&first)];
+    let held = store.seen(&asked).await.unwrap();
+    assert_eq!(held, [true, false, true, false, false, true]);
+    assert_eq!(store.seen(&[]).await.unwrap(), Vec::<bool>::new());
+    let latest = store.latest_event(Second(NOW_S - 9 * 86_400)).await.unwrap();
+    assert_eq!(latest, Some(first.at), "a timer is no event");
+    assert_eq!(store.latest_event(Second(first.at.0 + 1)).await.unwrap(), None);
+}
+
+pub(crate) async fn accounts_come_longest_unheard_first(store: &dyn Store) {
+    let future = Time(i64::MAX);
+    assert_eq!(store.longest_unheard(None, future, 9).await.unwrap(), []);
+    assert_eq!(store.scopes().await.unwrap(), []);
+    let mut gone = account(1);
+    let mut seen = AccountObservation::of("fca_gone".into(), Stamp::event(NOW_S));
+    seen.status = Some(Status::Disconnected);
+    gone.merge(&seen);
+    let mut first = aggregate(home("fcauth_1"), &[("fca_2", account(1)), ("fca_1", account(2))]);
+    first.key.scope = Scope::connected(true, "acct_1");
+    let second = aggregate(provisional("fca_3"), &[("fca_3", account(3))]);
+    put(store, &[first.clone()]).await.unwrap();
+    put(store, &[second.clone(), aggregate(home("fcauth_2"), &[("fca_gone", gone)])])
+        .await
+        .unwrap();
+    let all = store.longest_unheard(None, future, 9).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|heard| heard.account.account.as_str()).collect();
+    assert_eq!(ids.len(), 3, "a link that has ended is left out: {ids:?}");
+    assert!(all.is_sorted_by_key(|heard| heard.at));
+    let of = |id: &str| all.iter().find(|heard| heard.account.account.as_str() == id).unwrap();
+    assert_eq!((&of("fca_1").home, &of("fca_3").home), (&first.key, &second.key));
+    assert_eq!(of("fca_1").account.scope, first.key.scope);
+    assert_eq!(store.longest_unheard(None, future, 2).await.unwrap(), all[..2]);
+    assert_eq!(store.longest_unheard(Some(&all[0]), future, 9).await.unwrap(), all[1..]);
+    assert_eq!(store.longest_unheard(Some(&all[2]), future, 9).await.unwrap(), []);
+    assert_eq!(store.longest_unheard(None, all[0].at, 9).await.unwrap(), []);
+    assert_eq!(store.count_unheard(future).await.unwrap(), 3);
+    assert_eq!(store.count_unheard(all[0].at).await.unwrap(), 0);
+    let scopes = store.scopes().await.unwrap();
+    assert_eq!(scopes, [Scope::own(true), Scope::connected(true, "acct_1")]);
 }
 
 pub(crate) async fn an_id_is_found_in_every_scope(store: &dyn Store) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::topology::Exchange;
+use crate::topology::{Exchange, UNKNOWN_TYPE_KEY, is_bound};
 
 /// `content_type` of a Stripe event.
 pub const CONTENT_TYPE_JSON: &str = "application/json";
@@ -84,6 +84,54 @@ pub struct Message {
     pub headers: Headers,
     /// The body; of an event the very bytes that Stripe sent.
     pub body: Bytes,
+}
+
+/// What an event says of itself, as far as it becomes part of its message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EventHead<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Stripe's type verbatim.
+    pub kind: &'a str,
+    /// The type without a leading `v1.`.
+    pub routing_key: &'a str,
+    /// When it was made, Unix seconds.
+    pub created_unix_s: i64,
+    /// Live mode, or a sandbox.
+    pub livemode: bool,
+    /// The Connect account, where there is one.
+    pub stripe_account: Option<&'a str>,
+    /// The version that shaped the body.
+    pub api_version: Option<&'a str>,
+}
+
+impl Message {
+    /// An event of Stripe's, however it came; the body is shared, not copied.
+    pub fn of_event(head: &EventHead<'_>, body: Bytes, received_at_unix_ms: i64) -> Self {
+        let kind: Arc<str> = Arc::from(head.kind);
+        // Only a thin event's key differs from its type.
+        let is_same = head.routing_key == head.kind;
+        let routing_key = if is_same { Arc::clone(&kind) } else { Arc::from(head.routing_key) };
+        Self {
+            exchange: Exchange::Events,
+            also_to: (!is_bound(&routing_key)).then_some(UNKNOWN_TYPE_KEY),
+            routing_key,
+            mandatory: true,
+            id: Arc::from(head.id),
+            kind,
+            timestamp_unix_s: head.created_unix_s,
+            correlation: None,
+            content_type: CONTENT_TYPE_JSON,
+            headers: Headers {
+                livemode: Some(head.livemode),
+                stripe_account: head.stripe_account.map(Arc::from),
+                api_version: head.api_version.map(Arc::from),
+                received_at_unix_ms: Some(received_at_unix_ms),
+                ..Headers::default()
+            },
+            body,
+        }
+    }
 }
 
 /// `app_id` of everything Relink publishes.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use relink_bus::port::Parked;
 use relink_core::aggregate::{Aggregate, Case, Health};
 use relink_core::command::CaseOutcome;
-use relink_core::id::{AccountId, AuthorizationId, CommandId, HomeKey, InputId, Scope};
+use relink_core::id::{AccountId, AccountKey, AuthorizationId, CommandId, HomeKey, InputId, Scope};
 use relink_core::input::{Input, Verdict};
 use relink_core::time::{Second, Time};
 use relink_core::world::World;
@@ -110,6 +110,28 @@ pub struct CaseRow {
     pub case: Case,
     /// When and how it closed.
     pub closed: Option<(Time, CaseOutcome)>,
+}
+
+/// Names a row of the ledger.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct InputKey {
+    /// Whose.
+    pub scope: Scope,
+    /// Its id.
+    pub id: InputId,
+    /// The event's `created`: a row is looked for under its day.
+    pub at: Second,
+}
+
+/// An account and when it was last heard of, by our clock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// When it was last observed.
+    pub at: Time,
+    /// Which.
+    pub account: AccountKey,
+    /// Where it lives.
+    pub home: HomeKey,
 }
 
 /// A home with something due.
@@ -237,6 +259,47 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`StoreError`].
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError>;
+
+    /// Which of these inputs the ledger holds, in the same order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError>;
+
+    /// When the newest of Stripe's events made at `since` or later was made, by its `created`;
+    /// observations and timers are none.
+    ///
+    /// Reads the ledger of the days since then: for a look every few minutes.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError>;
+
+    /// Every scope that anything is known of.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError>;
+
+    /// Accounts that are not disconnected, those first of which nothing was heard for longest:
+    /// the ones after `after`, as far as they were last heard of before `before`.
+    ///
+    /// Reads the whole table: pages should take long to work off.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn longest_unheard(
+        &self,
+        after: Option<&Heard>,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<Heard>, StoreError>;
+
+    /// How many accounts [`Store::longest_unheard`] would name in all.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn count_unheard(&self, before: Time) -> Result<i64, StoreError>;
 
     /// The cases of a home, the latest first.
     ///

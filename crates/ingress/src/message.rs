@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use relink_bus::message::{CONTENT_TYPE_JSON, Headers, Message, header};
-use relink_bus::topology::{Exchange, UNKNOWN_TYPE_KEY, is_bound};
+use relink_bus::message::{EventHead, Message, header};
 use relink_stripe::envelope::Envelope;
 
 /// The length of a `traceparent` of version 00 (W3C Trace Context, 3.2.2).
@@ -18,31 +17,19 @@ pub(crate) fn message(
     request: &HeaderMap,
     received_at_unix_ms: i64,
 ) -> Message {
-    let kind: Arc<str> = Arc::from(&*envelope.kind);
-    let routing_key = envelope.routing_key();
-    // Only a thin event's key differs from its type.
-    let routing_key =
-        if routing_key == &*kind { Arc::clone(&kind) } else { Arc::from(routing_key) };
-    Message {
-        exchange: Exchange::Events,
-        also_to: (!is_bound(&routing_key)).then_some(UNKNOWN_TYPE_KEY),
-        routing_key,
-        mandatory: true,
-        id: Arc::from(&*envelope.id),
-        kind,
-        timestamp_unix_s: envelope.created,
-        correlation: None,
-        content_type: CONTENT_TYPE_JSON,
-        headers: Headers {
-            livemode: Some(envelope.livemode),
-            stripe_account: envelope.stripe_account.as_deref().map(Arc::from),
-            api_version: envelope.api_version.as_deref().map(Arc::from),
-            received_at_unix_ms: Some(received_at_unix_ms),
-            traceparent: request.get(header::TRACEPARENT).and_then(traceparent).map(Arc::from),
-            ..Headers::default()
-        },
-        body,
-    }
+    let head = EventHead {
+        id: &envelope.id,
+        kind: &envelope.kind,
+        routing_key: envelope.routing_key(),
+        created_unix_s: envelope.created,
+        livemode: envelope.livemode,
+        stripe_account: envelope.stripe_account.as_deref(),
+        api_version: envelope.api_version.as_deref(),
+    };
+    let mut message = Message::of_event(&head, body, received_at_unix_ms);
+    let context = request.get(header::TRACEPARENT).and_then(traceparent);
+    message.headers.traceparent = context.map(Arc::from);
+    message
 }
 
 /// The trace context, where it is well-formed: `<version>-<trace id>-<parent id>-<flags>` in

@@ -83,7 +83,7 @@ async fn lock_accounts(
     Ok((settled, past))
 }
 
-fn account_key(scope_text: &str, id: &str) -> Result<AccountKey, StoreError> {
+pub(crate) fn account_key(scope_text: &str, id: &str) -> Result<AccountKey, StoreError> {
     Ok(AccountKey { scope: scope(scope_text)?, account: AccountId::from(id) })
 }
 

@@ -34,6 +34,7 @@ mod record_columns;
 mod session;
 mod sql;
 mod store;
+mod survey;
 mod transact;
 
 pub use config::PostgresConfig;

@@ -1,5 +1,6 @@
 //! The port, as seen from outside: every call within its time.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,13 +8,13 @@ use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use relink_bus::port::Parked;
 use relink_core::aggregate::{Aggregate, Health};
-use relink_core::id::{AccountId, CommandId, HomeKey};
+use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
-use relink_core::time::Time;
+use relink_core::time::{Second, Time};
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
-    StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
+    Store, StoreError, Writes,
 };
 use tokio_postgres::Row;
 
@@ -24,7 +25,7 @@ use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
 use crate::session::{Params, run_one};
 use crate::sql::{self, Sql};
-use crate::{maintain, migrate, operator, outbox, transact};
+use crate::{maintain, migrate, operator, outbox, survey, transact};
 
 /// Longest time for one call, whatever the network does: above the server's own limits, so that
 /// those speak first.
@@ -220,6 +221,44 @@ impl Store for PostgresStore {
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
         let rows = self.run(&operator::INBOX_ROW, &[&id]).await?;
         Ok(rows.first().map(operator::inbox_row).transpose()?)
+    }
+
+    async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
+        let mut found = HashSet::new();
+        for (day, ids) in survey::by_day(inputs) {
+            let rows = self.run(&sql::SEEN, &[&day, &ids]).await?;
+            found.extend(rows.iter().map(|row| (day, row.get(0), row.get(1))));
+        }
+        Ok(survey::seen(inputs, &found))
+    }
+
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
+        let rows = self.run(&survey::LATEST_EVENT, &[&Day::of(since), &since.0]).await?;
+        Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(Second))
+    }
+
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let rows = self.run(&survey::SCOPES, &[]).await?;
+        rows.iter().map(survey::scope).collect()
+    }
+
+    async fn longest_unheard(
+        &self,
+        after: Option<&Heard>,
+        before: Time,
+        most: usize,
+    ) -> Result<Vec<Heard>, StoreError> {
+        let at = after.map_or(i64::MIN, |after| after.at.0);
+        let id = after.map_or("", |after| after.account.account.as_str());
+        let scope = after.map_or(String::new(), |after| after.account.scope.to_string());
+        let params: Params<'_> = &[&before.0, &at, &id, &scope, &signed_rows(most)];
+        let rows = self.run(&survey::LONGEST_UNHEARD, params).await?;
+        Ok(rows.iter().map(survey::heard).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn count_unheard(&self, before: Time) -> Result<i64, StoreError> {
+        let rows = self.run(&survey::COUNT_UNHEARD, &[&before.0]).await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 
     async fn cases(&self, home: &HomeKey, most: usize) -> Result<Vec<CaseRow>, StoreError> {

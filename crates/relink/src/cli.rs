@@ -1,6 +1,10 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
+mod portal;
+
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use portal::{PortalArgs, PortalRoleArgs};
 
 /// Keeps bank connections made with Stripe Financial Connections alive.
 #[derive(Debug, Parser)]
@@ -30,6 +34,12 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Why something is as it is: an account, authorization or event id
     Explain(ExplainArgs),
+    /// Publish events that Stripe has made and webhooks have not brought
+    CatchUp(Box<CatchUpArgs>),
+    /// Compare every account with Stripe, those not heard of for longest first
+    Reconcile(Box<ReconcileArgs>),
+    /// Read the accounts of given holders: fill an empty Relink
+    Backfill(Box<BackfillArgs>),
     /// JSON Schemas of everything that Relink publishes
     Schema(SchemaArgs),
 }
@@ -98,15 +108,19 @@ pub(crate) struct StripeArgs {
     /// Permit plain http to hosts other than this one, for a stand-in on a private network
     #[arg(long, env = "RELINK_STRIPE_ALLOW_HTTP", default_value = "false")]
     pub(crate) stripe_allow_http: String,
+    /// Reads of Stripe a second; its own limit is 25 for each endpoint
+    #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
+    pub(crate) stripe_reads_per_second: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FollowupArgs {
     /// Ask Stripe for a refresh once an account is back; `false`: the platform does
     #[arg(long, env = "RELINK_REFRESH_DATA", default_value = "true")]
     pub(crate) refresh_data: String,
     /// Read a holder's accounts after a relink made another authorization; `false`: the platform
     #[arg(long, env = "RELINK_RECONCILE_ACCOUNTS", default_value = "true")]
     pub(crate) reconcile_accounts: String,
-    /// Reads of Stripe a second; its own limit is 25 for each endpoint
-    #[arg(long, env = "RELINK_STRIPE_READS_PER_SECOND", default_value = "20")]
-    pub(crate) stripe_reads_per_second: String,
 }
 
 #[derive(Debug, Args)]
@@ -164,40 +178,6 @@ pub(crate) struct LinkArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PortalArgs {
-    /// Where the relink page listens; a proxy with https stands in front
-    #[arg(long, env = "RELINK_PORTAL_LISTEN", default_value = "127.0.0.1:8081")]
-    pub(crate) portal_listen: String,
-    /// The name of your product, as customers know it
-    #[arg(long, env = "RELINK_PORTAL_BRAND")]
-    pub(crate) portal_brand: Option<String>,
-    /// The colour of the page's button
-    #[arg(long, env = "RELINK_PORTAL_COLOUR", default_value = "#0b57d0")]
-    pub(crate) portal_colour: String,
-    /// A file with the logo: SVG, PNG, JPEG or WebP; the name stands there where unset
-    #[arg(long, env = "RELINK_PORTAL_LOGO")]
-    pub(crate) portal_logo: Option<String>,
-    /// A file with the page's texts, to change or translate them
-    #[arg(long, env = "RELINK_PORTAL_TEXTS")]
-    pub(crate) portal_texts: Option<String>,
-    /// Where customers sign in: page (Stripe's window over ours) or hosted (Stripe's own page)
-    #[arg(long, env = "RELINK_PORTAL_UI_MODE", default_value = "page")]
-    pub(crate) portal_ui_mode: String,
-    /// The key (pk_…) with which the page opens Stripe's window
-    #[arg(long, env = "RELINK_STRIPE_PUBLISHABLE_KEY")]
-    pub(crate) stripe_publishable_key: Option<String>,
-    /// SHA-256 of the API's tokens, comma separated: read:<hex>,write:<hex>; nobody where unset
-    #[arg(long, env = "RELINK_API_TOKENS", hide_env_values = true)]
-    pub(crate) api_tokens: Option<String>,
-    /// A file that holds them instead
-    #[arg(long, env = "RELINK_API_TOKENS_FILE")]
-    pub(crate) api_tokens_file: Option<String>,
-    /// Where Stripe.js comes from
-    #[arg(long, env = "RELINK_STRIPE_JS_URL", default_value = "https://js.stripe.com/v3/")]
-    pub(crate) stripe_js_url: String,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct RetentionArgs {
     /// How long inbox and history are kept, in days; at least 35, above Stripe's replay of 30
     #[arg(long, env = "RELINK_RETENTION_DAYS", default_value = "90")]
@@ -205,6 +185,19 @@ pub(crate) struct RetentionArgs {
     /// How often timers are looked at, in milliseconds
     #[arg(long, env = "RELINK_TICK_MILLISECONDS", default_value = "250")]
     pub(crate) tick_milliseconds: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackgroundArgs {
+    /// Catch up with Stripe's events when none came for so long, in seconds; 0: never
+    #[arg(long, env = "RELINK_CATCH_UP_SILENCE_SECONDS", default_value = "600")]
+    pub(crate) catch_up_silence_seconds: String,
+    /// Read accounts of which nothing was heard for so many days; 0: never
+    #[arg(long, env = "RELINK_RECONCILE_DAYS", default_value = "7")]
+    pub(crate) reconcile_days: String,
+    /// Reads of Stripe a second for these two, beside those of the followup worker
+    #[arg(long, env = "RELINK_BACKGROUND_READS_PER_SECOND", default_value = "2")]
+    pub(crate) background_reads_per_second: String,
 }
 
 #[derive(Debug, Args)]
@@ -230,6 +223,8 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
+    pub(crate) followup: FollowupArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -249,29 +244,15 @@ pub(crate) struct SchedulerArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
     #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
     #[command(flatten)]
-    pub(crate) admin: AdminArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PortalRoleArgs {
-    #[command(flatten)]
-    pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
-    pub(crate) link: LinkArgs,
-    #[command(flatten)]
-    pub(crate) page: PortalArgs,
+    pub(crate) background: BackgroundArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]
@@ -287,6 +268,8 @@ pub(crate) struct StandaloneArgs {
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
     #[command(flatten)]
+    pub(crate) followup: FollowupArgs,
+    #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) link: LinkArgs,
@@ -294,6 +277,8 @@ pub(crate) struct StandaloneArgs {
     pub(crate) page: PortalArgs,
     #[command(flatten)]
     pub(crate) retention: RetentionArgs,
+    #[command(flatten)]
+    pub(crate) background: BackgroundArgs,
     /// Post every command there as well, signed as Standard Webhooks
     #[arg(long, env = "RELINK_COMMANDS_URL")]
     pub(crate) commands_url: Option<String>,
@@ -388,6 +373,73 @@ pub(crate) struct ExplainArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatchUpArgs {
+    /// How far back, at most the 30 days that Stripe lists (d, h, m, s)
+    #[arg(long, default_value = "30d")]
+    pub(crate) since: String,
+    /// Publish them; without it they are only shown
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReconcileArgs {
+    /// Walk all accounts once and end; without it go on and on, as the scheduler does
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Going on, read accounts of which nothing was heard for so many days
+    #[arg(long, default_value = "7")]
+    pub(crate) days: String,
+    /// Read and publish; without it only shown is how much there is to read
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackfillArgs {
+    /// A file of holders, one a line: cus_… or acct_…; `-` is standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: String,
+    /// The Connect account whose customers they are; none: the platform's own
+    #[arg(long)]
+    pub(crate) stripe_account: Option<String>,
+    /// Publish what was read; without it accounts are only counted
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) amqp: AmqpArgs,
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -5,6 +5,7 @@
 //! [`role`] has one file per role and [`operator`] one per command. What they share – stores, the
 //! bus, the engine – is put together in [`wiring`]. No rule, no SQL and no AMQP here.
 
+mod background;
 mod cli;
 mod failure;
 mod operator;
@@ -58,6 +59,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => role::demo::run(args).await,
         Command::Migrate(args) => operator::migrate::run(args).await,
         Command::Explain(args) => operator::explain::run(args).await,
+        Command::CatchUp(args) => operator::catch_up::run(*args).await,
+        Command::Reconcile(args) => operator::reconcile::run(*args).await,
+        Command::Backfill(args) => operator::backfill::run(*args).await,
         Command::Schema(args) => operator::schema::run(&args),
     }
 }

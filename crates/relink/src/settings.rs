@@ -21,7 +21,8 @@ use relink_worker_followup::Duties;
 use secrecy::SecretString;
 
 use crate::cli::{
-    AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, PolicyArgs, RetentionArgs, StripeArgs, WebhookArgs,
+    AdminArgs, AmqpArgs, BackgroundArgs, DatabaseArgs, FollowupArgs, LinkArgs, PolicyArgs,
+    RetentionArgs, StripeArgs, WebhookArgs,
 };
 use crate::failure::Failure;
 
@@ -143,13 +144,10 @@ impl Problems {
         let reads_per_second: Option<u32> =
             self.positive("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
         let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
-        let refresh = self.switch("RELINK_REFRESH_DATA", &args.refresh_data);
-        let reconcile = self.switch("RELINK_RECONCILE_ACCOUNTS", &args.reconcile_accounts);
         let key =
             self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
         let reads_per_second = f64::from(reads_per_second?);
-        let duties = Duties { refresh: refresh?, reconcile: reconcile? };
-        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second, duties }) };
+        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second }) };
         if !args.stripe_api_version.ends_with(".preview") {
             self.add(
                 "RELINK_STRIPE_API_VERSION must be a preview version such as 2026-09-30.preview: \
@@ -170,7 +168,15 @@ impl Problems {
             };
             self.add(format!("{name}: {error}"));
         }
-        Some(Stripe { client: Some(config), reads_per_second, duties })
+        Some(Stripe { client: Some(config), reads_per_second })
+    }
+
+    pub(crate) fn followup(&mut self, stripe: StripeArgs, args: &FollowupArgs) -> Option<Followup> {
+        let stripe = self.stripe(stripe);
+        let refresh = self.switch("RELINK_REFRESH_DATA", &args.refresh_data);
+        let reconcile = self.switch("RELINK_RECONCILE_ACCOUNTS", &args.reconcile_accounts);
+        let duties = Duties { refresh: refresh?, reconcile: reconcile? };
+        Some(Followup { stripe: stripe?, duties })
     }
 
     pub(crate) fn choices(&mut self, policy: &PolicyArgs, link: LinkArgs) -> Option<Choices> {
@@ -260,7 +266,7 @@ impl Problems {
         spans.into_iter().collect()
     }
 
-    fn span(&mut self, name: &str, text: &str) -> Option<Span> {
+    pub(crate) fn span(&mut self, name: &str, text: &str) -> Option<Span> {
         let days = jiff::SpanRelativeTo::days_are_24_hours();
         let seconds = text
             .parse::<jiff::Span>()
@@ -283,6 +289,20 @@ impl Problems {
         }
         let tick: Option<u64> = self.positive("RELINK_TICK_MILLISECONDS", &args.tick_milliseconds);
         Some(Retention { days: days?, tick: Duration::from_millis(tick?.max(10)) })
+    }
+
+    pub(crate) fn background(&mut self, args: &BackgroundArgs) -> Option<Background> {
+        let silence: Option<u32> =
+            self.number("RELINK_CATCH_UP_SILENCE_SECONDS", &args.catch_up_silence_seconds);
+        let days: Option<u32> = self.number("RELINK_RECONCILE_DAYS", &args.reconcile_days);
+        let name = "RELINK_BACKGROUND_READS_PER_SECOND";
+        let rate: Option<u32> = self.positive(name, &args.background_reads_per_second);
+        let some = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        Some(Background {
+            silence: some(u64::from(silence?)),
+            age: some(u64::from(days?) * 86_400),
+            reads_per_second: f64::from(rate?),
+        })
     }
 
     pub(crate) fn admin(&mut self, args: &AdminArgs) -> Option<Admin> {
@@ -323,6 +343,12 @@ pub(crate) enum Database {
 pub(crate) struct Stripe {
     pub(crate) client: Option<ClientConfig>,
     pub(crate) reads_per_second: f64,
+}
+
+/// Stripe's API for commands, and which of them are Relink's to carry out.
+#[derive(Clone, Debug)]
+pub(crate) struct Followup {
+    pub(crate) stripe: Stripe,
     pub(crate) duties: Duties,
 }
 
@@ -338,6 +364,16 @@ pub(crate) struct Webhook {
 pub(crate) struct Retention {
     pub(crate) days: u32,
     pub(crate) tick: Duration,
+}
+
+/// What compares Relink with Stripe unasked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Background {
+    /// After how long without an event it catches up; `None`: never.
+    pub(crate) silence: Option<Duration>,
+    /// How long nothing may be heard of an account; `None`: for ever.
+    pub(crate) age: Option<Duration>,
+    pub(crate) reads_per_second: f64,
 }
 
 /// What every role has.

@@ -23,6 +23,7 @@ mod operator;
 mod outbox;
 mod sql;
 mod store;
+mod survey;
 mod transact;
 mod worker;
 mod write;

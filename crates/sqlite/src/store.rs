@@ -6,20 +6,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use relink_bus::port::Parked;
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey};
+use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, HistoryRow, InboxRow, OutboxRow, Selection, Store,
-    StoreError, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
+    Store, StoreError, Writes,
 };
 use rusqlite::Connection;
 
 use crate::day::day;
 use crate::inline::Inline;
 use crate::worker::Worker;
-use crate::{migrate, open, operator, outbox, transact};
+use crate::{migrate, open, operator, outbox, survey, transact};
 
 /// A SQLite database that keeps Relink's state.
 ///
@@ -161,6 +161,36 @@ impl Store for SqliteStore {
     async fn inbox_row(&self, id: &str) -> Result<Option<InboxRow>, StoreError> {
         let id = id.to_owned();
         self.read(move |connection| operator::inbox_row(connection, &id)).await
+    }
+
+    async fn seen(&self, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
+        let inputs = inputs.to_vec();
+        self.read(move |connection| survey::seen(connection, &inputs)).await
+    }
+
+    async fn latest_event(&self, since: Second) -> Result<Option<Second>, StoreError> {
+        self.read(move |connection| survey::latest_event(connection, since)).await
+    }
+
+    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.read(survey::scopes).await
+    }
+
+    async fn longest_unheard(
+        &self,
+        after: Option<&Heard>,
+        before: Time,
+        limit: usize,
+    ) -> Result<Vec<Heard>, StoreError> {
+        let (after, limit) = (after.cloned(), signed_rows(limit));
+        self.read(move |connection| {
+            survey::longest_unheard(connection, after.as_ref(), before, limit)
+        })
+        .await
+    }
+
+    async fn count_unheard(&self, before: Time) -> Result<i64, StoreError> {
+        self.read(move |connection| survey::count_unheard(connection, before)).await
     }
 
     async fn cases(&self, home: &HomeKey, limit: usize) -> Result<Vec<CaseRow>, StoreError> {

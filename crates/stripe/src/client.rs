@@ -52,6 +52,11 @@ impl Client {
         Ok(Self { transport: Transport::new(&config)? })
     }
 
+    /// The mode of the key, where its prefix tells; objects of the other mode are not to be had.
+    pub fn livemode(&self) -> Option<bool> {
+        self.transport.livemode
+    }
+
     /// Reads an authorization; only preview versions have the endpoint.
     pub async fn authorization(
         &self,

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 
 use relink_core::id::ID_BYTES_MAX;
+use relink_core::input::Ignored;
 use serde::de::IgnoredAny;
 
+use crate::event_type::Reading;
 use crate::wire::{self, Field, Head, Text, Top, Unreadable};
 
 /// The longest event type that is accepted, in bytes: it becomes an AMQP routing key, which holds
@@ -143,6 +145,12 @@ impl<'a> Envelope<'a> {
             text(head.api_version).filter(|version| is_graphic(version, ID_BYTES_MAX));
         Ok(Self { id, kind, created, livemode, stripe_account, api_version, thin })
     }
+}
+
+/// Whether a type, without a leading `v1.`, has a snapshot form: only those can be listed.
+pub fn has_snapshot_form(routing_key: &str) -> bool {
+    Reading::of(routing_key, false)
+        .is_some_and(|reading| reading != Reading::Ignored(Ignored::UnknownType))
 }
 
 /// Reads a body; invalid UTF-8 anywhere in it is refused, because JSON is UTF-8.

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::reader::{Reader, Trouble};
-use crate::reconcile::reconcile;
+use crate::observe::{Observer, Trouble};
+use crate::reconcile_accounts::reconcile_accounts;
 use crate::refresh::refresh;
 use crate::verify::verify;
 
@@ -31,7 +31,7 @@ pub struct Followup {
     /// Where commands come from.
     pub subscriber: Arc<dyn Subscriber>,
     /// What reads Stripe; `None` without an API key.
-    pub reader: Option<Reader>,
+    pub observer: Option<Observer>,
     /// Which commands are Relink's to carry out.
     pub duties: Duties,
     /// Counts.
@@ -103,7 +103,7 @@ impl Followup {
 
     async fn carry_out(&self, delivery: Delivery) {
         let done = self.see_to(&delivery).await;
-        if matches!(done, Err(Undone::Trouble(Trouble::Publish))) {
+        if matches!(done, Err(Undone::Trouble(Trouble::Publish(_)))) {
             // Not at once: it would only be handed out again to the same end.
             tokio::time::sleep(PUBLISH_AGAIN).await;
         }
@@ -114,8 +114,8 @@ impl Followup {
         }
         self.metrics.commands.with_label_values(&[result]).inc();
         self.subscriber.settle(vec![(delivery.receipt, settlement)]).await;
-        if let Some(reader) = &self.reader {
-            self.metrics.budget.set(reader.budget.rate());
+        if let Some(observer) = &self.observer {
+            self.metrics.budget.set(observer.budget.rate());
         }
     }
 
@@ -124,15 +124,15 @@ impl Followup {
         match kind {
             "relink.verify_accounts.v1" => {
                 let event = parsed(kind, delivery)?;
-                verify(self.reader()?, &event).await?;
+                verify(self.observer()?, &event).await?;
             }
             "relink.refresh_data.v1" if self.duties.refresh => {
                 let event = parsed(kind, delivery)?;
-                refresh(self.reader()?, &event).await?;
+                refresh(self.observer()?, &event).await?;
             }
             "relink.reconcile_accounts.v1" if self.duties.reconcile => {
                 let event = parsed(kind, delivery)?;
-                reconcile(self.reader()?, &event).await?;
+                reconcile_accounts(self.observer()?, &event).await?;
             }
             "relink.refresh_data.v1" | "relink.reconcile_accounts.v1" => {
                 return Err(Undone::LeftToThePlatform);
@@ -142,8 +142,8 @@ impl Followup {
         Ok(())
     }
 
-    fn reader(&self) -> Result<&Reader, Undone> {
-        self.reader.as_ref().ok_or(Undone::NoApiKey)
+    fn observer(&self) -> Result<&Observer, Undone> {
+        self.observer.as_ref().ok_or(Undone::NoApiKey)
     }
 }
 
@@ -172,17 +172,17 @@ fn after(done: Result<(), Undone>) -> (&'static str, Settlement) {
         Undone::NoApiKey => ("no_api_key", Settlement::Accept),
         Undone::Unparsable(error) => park(ParkReason::Unparsable, error),
         // The broker or the database is away: not the command's fault.
-        Undone::Trouble(Trouble::Publish) => ("retried", Settlement::HandBack),
+        Undone::Trouble(Trouble::Publish(_)) => ("retried", Settlement::HandBack),
         Undone::Trouble(trouble @ Trouble::Encode) => {
             park(ParkReason::Impossible, trouble.to_string())
         }
         // A wrong key is an operator's slip that may be mended within the ladder.
-        Undone::Trouble(Trouble::Call(error))
+        Undone::Trouble(Trouble::Read(error))
             if error.is_retryable() || matches!(error, CallError::Unauthorized(_)) =>
         {
             let parking = Parking::new(ParkReason::RetriesExhausted, error);
             ("retried", Settlement::Retry(parking))
         }
-        Undone::Trouble(Trouble::Call(error)) => park(ParkReason::Refused, error.to_string()),
+        Undone::Trouble(Trouble::Read(error)) => park(ParkReason::Refused, error.to_string()),
     }
 }

@@ -5,6 +5,17 @@ use prometheus::{Gauge, IntCounterVec, Opts, Registry};
 /// What becomes of a command.
 const RESULTS: [&str; 6] =
     ["done", "retried", "parked", "left_to_platform", "no_api_key", "not_ours"];
+/// Counts reads of whatever compares with Stripe unasked; register once per process.
+///
+/// # Errors
+/// When the registry already holds the name.
+pub fn register_reads(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Reads of Stripe that no command asked for, by result";
+    let opts = Opts::new("relink_reconcile_reads_total", help);
+    let reads = IntCounterVec::new(opts, &["object", "result"])?;
+    registry.register(Box::new(reads.clone()))?;
+    Ok(reads)
+}
 
 /// The followup worker's metrics.
 #[derive(Clone, Debug)]

@@ -8,18 +8,18 @@ use relink_core::observation::{AccountObservation, Status};
 use relink_stripe::client::{CallError, Read};
 
 use crate::followup::scope_of;
-use crate::reader::{Asker, Reader, Trouble};
+use crate::observe::{Observer, Trouble};
 
 /// Refreshes what is permitted and may be asked for by now; the rest is fresh already, or on its
 /// way.
 pub(crate) async fn refresh(
-    reader: &Reader,
+    observer: &Observer,
     event: &CloudEvent<RefreshData>,
 ) -> Result<(), Trouble> {
     let account = &event.data.account;
     let scope = scope_of(&event.data.about);
-    let asker = Asker { scope: &scope, request: &event.id };
-    let Some(read) = reader.account(asker, account).await? else {
+    let because = Some(&*event.id);
+    let Some(read) = observer.account(&scope, account, because).await? else {
         return Ok(());
     };
     let seen = read.observe().map_err(|_| Trouble::Encode)?;
@@ -34,10 +34,10 @@ pub(crate) async fn refresh(
     }
     // Stripe refuses one key with other parameters, and what is due may differ at the next try.
     let key = format!("{}:{}", event.id, features.join("+"));
-    match reader.refresh(asker, account, &features, &key).await {
+    match observer.refresh(&scope, account, &features, &key, because).await {
         // It broke between the two calls; what it is now is read, so that the state knows, too.
-        Err(Trouble::Call(CallError::AccountInactive(_))) => {
-            reader.account(asker, account).await.map(|_| ())
+        Err(Trouble::Read(CallError::AccountInactive(_))) => {
+            observer.account(&scope, account, because).await.map(|_| ())
         }
         other => other,
     }

@@ -7,24 +7,25 @@ use relink_core::command::VerifyAccounts;
 use relink_core::id::AuthorizationId;
 
 use crate::followup::scope_of;
-use crate::reader::{Asker, Reader, Trouble};
+use crate::observe::{Observer, Trouble};
 
 pub(crate) async fn verify(
-    reader: &Reader,
+    observer: &Observer,
     event: &CloudEvent<VerifyAccounts>,
 ) -> Result<(), Trouble> {
     let about = &event.data.about;
     let scope = scope_of(about);
-    let asker = Asker { scope: &scope, request: &event.id };
+    let because = Some(&*event.id);
     // First, because it tells of most accounts at once.
     if let Some(session) = &event.data.session {
-        reader.session(asker, session).await?;
+        observer.session(&scope, session, because).await?;
     }
     for account in &event.data.accounts {
-        reader.account(asker, account).await?;
+        observer.account(&scope, account, because).await?;
     }
     if let (true, Some(id)) = (event.data.read_authorization, &about.authorization) {
-        reader.authorization(asker, &AuthorizationId::new(Arc::clone(id))).await?;
+        let id = AuthorizationId::new(Arc::clone(id));
+        observer.authorization(&scope, &id, because).await?;
     }
     Ok(())
 }

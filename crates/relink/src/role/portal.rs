@@ -6,6 +6,7 @@ use prometheus::Registry;
 use relink_bus::port::Publisher;
 use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
+use relink_engine::engine::Availability;
 use relink_engine::link::Links;
 use relink_engine::store::Store;
 use relink_ingress::{ServeLimits, serve};
@@ -50,10 +51,15 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     let mut readiness = Readiness::default();
     let watched = Arc::clone(&publisher);
     readiness.needs("broker", move || watched.is_ready());
+    // The page itself says when the database is away later on.
+    let database_state = Availability::default();
+    let watched = database_state.clone();
+    readiness.needs("database", move || watched.is_available());
     let (work_stop, work_registry) = (stop.clone(), registry.clone());
     let work = async move {
         wiring::prepare_broker(&amqp, &work_stop).await?;
         let store = wiring::open_store(database, &work_stop).await?;
+        database_state.note(&Ok(()));
         let setup = Setup { listener, config: page.config(&links), links };
         let publisher = publisher as Arc<dyn Publisher>;
         let clock = Arc::new(SystemClock);

@@ -1,8 +1,9 @@
-//! Timers, relay, retention.
+//! Timers, relay, retention, and what is compared with Stripe unasked.
 
 use relink_engine::scheduler::Scheduler;
 
 use super::footing::Footing;
+use crate::background::Background;
 use crate::cli::SchedulerArgs;
 use crate::failure::Failure;
 use crate::settings::{Databases, Problems};
@@ -15,11 +16,16 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let database = problems.database(args.database, Databases::PostgresOnly);
     let choices = problems.choices(&args.policy, args.link);
     let retention = problems.retention(&args.retention);
+    let stripe = problems.stripe(args.stripe);
+    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(choices), Some(retention), Some(admin)) =
         (amqp, database, choices, retention, admin)
     else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+    let (Some(stripe), Some(background)) = (stripe, background) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
@@ -28,11 +34,14 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let readiness = footing.readiness();
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
+        let (store, publisher) = (&engine.store, &footing.publisher);
+        let background = Background::new(stripe, background, store, publisher, &footing.registry)?
+            .run(footing.stop.clone());
         let relay = engine.outbox.clone().relay(footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
-        let scheduler = Scheduler { engine, tick, retention_days };
-        tokio::join!(relay, scheduler.run(footing.stop));
+        let scheduler = Scheduler { engine, tick, retention_days }.run(footing.stop);
+        tokio::join!(relay, scheduler, background);
         Ok(())
     };
     super::run(admin, registry, readiness, stop, work).await

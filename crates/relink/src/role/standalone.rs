@@ -17,11 +17,12 @@ use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::portal::Setup;
+use super::portal::{self, Setup};
 use super::worker::{Parts, run_all};
+use crate::background::Background;
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
-use crate::settings::{Choices, Databases, Page, Problems, Retention, Stripe};
+use crate::settings::{self, Choices, Databases, Page, Problems, Retention};
 use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
@@ -31,19 +32,26 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     start_logging(&args.log, &mut problems);
     let webhook = problems.webhook(args.webhook);
     let database = problems.database(args.database, Databases::Both);
-    let stripe = problems.stripe(args.stripe);
+    let followup = problems.followup(args.stripe, &args.followup);
     let choices = problems.choices(&args.policy, args.link);
     // The page is there where links lead to it.
     let links = choices.as_ref().and_then(|choices| choices.links.clone());
     let page = links.map(|links| (problems.page(args.page), links));
     let retention = problems.retention(&args.retention);
+    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     let secret =
         problems.secret("RELINK_COMMANDS_SECRET", args.commands_secret, args.commands_secret_file);
     let sinks = sinks(args.commands_url.as_deref(), secret, &mut problems);
     problems.done()?;
-    let (Some(webhook), Some(database), Some(stripe), Some(choices), Some(retention), Some(admin)) =
-        (webhook, database, stripe, choices, retention, admin)
+    let (
+        Some(webhook),
+        Some(database),
+        Some(followup),
+        Some(choices),
+        Some(retention),
+        Some(admin),
+    ) = (webhook, database, followup, choices, retention, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -63,12 +71,13 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         listener,
         ingress: webhook.config,
         page,
-        stripe,
+        followup,
         choices,
         retention,
         clock: Arc::new(SystemClock),
         sinks,
         pace: 1.0,
+        background,
         database: Availability::default(),
     };
     let mut readiness = Readiness::default();
@@ -106,12 +115,14 @@ pub(super) struct Embedded {
     pub(super) ingress: IngressConfig,
     /// `None`: no relink page.
     pub(super) page: Option<Setup>,
-    pub(super) stripe: Stripe,
+    pub(super) followup: settings::Followup,
     pub(super) choices: Choices,
     pub(super) retention: Retention,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sinks: Vec<Arc<dyn Sink>>,
     pub(super) pace: f64,
+    /// `None`: Stripe is not asked for anything but what a command names.
+    pub(super) background: Option<settings::Background>,
     pub(super) database: Availability,
 }
 
@@ -127,12 +138,14 @@ impl Embedded {
         let now: Now = Arc::new(wiring::now_unix_ms);
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
-        let page = self.page.map(|page| {
-            let (store, publisher) = (Arc::clone(&self.store), Arc::clone(&publisher));
-            let clock = Arc::clone(&self.clock);
-            page.build(store, publisher, self.stripe.clone(), clock, &registry)
-        });
-        let page = page.transpose()?;
+        let page = match self.page {
+            Some(page) => {
+                let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+                let stripe = self.followup.stripe.clone();
+                Some(page.build(store, Arc::clone(&publisher), stripe, clock, &registry)?)
+            }
+            None => None,
+        };
         let engine = wiring::engine(
             self.store,
             Arc::clone(&publisher),
@@ -143,6 +156,13 @@ impl Embedded {
         )?;
         let ingress = Ingress::new(self.ingress, Arc::clone(&publisher), &registry)
             .map_err(Failure::software)?;
+        let background = match self.background {
+            Some(settings) => {
+                let (stripe, store) = (self.followup.stripe.clone(), &engine.store);
+                Some(Background::new(stripe, settings, store, &publisher, &registry)?)
+            }
+            None => None,
+        };
         let relay = engine.outbox.clone().relay(stop.clone());
         let scheduler = Scheduler {
             engine: engine.clone(),
@@ -152,7 +172,7 @@ impl Embedded {
         let parts = Parts {
             engine,
             publisher,
-            stripe: Some(self.stripe),
+            followup: Some(self.followup),
             registry,
             order: Order::AcknowledgeFirst,
         };
@@ -166,13 +186,8 @@ impl Embedded {
         let served = CancellationToken::new();
         let limits = ServeLimits::default();
         let webhooks = serve(self.listener, ingress.router(), limits, stop.cancelled());
-        let pages = async {
-            if let Some(page) = page {
-                page.run(stop.clone()).await;
-            }
-        };
         let servers = async {
-            tokio::join!(webhooks, pages);
+            tokio::join!(webhooks, serve_page(page, &stop));
             served.cancel();
         };
         let workers = async {
@@ -180,8 +195,19 @@ impl Embedded {
             stop.cancel();
             result
         };
-        let (result, (), (), ()) =
-            tokio::join!(workers, servers, relay, scheduler.run(stop.clone()));
+        let background = async {
+            if let Some(background) = background {
+                background.run(stop.clone()).await;
+            }
+        };
+        let (result, (), (), (), ()) =
+            tokio::join!(workers, servers, relay, scheduler.run(stop.clone()), background);
         result
+    }
+}
+
+async fn serve_page(page: Option<portal::Page>, stop: &CancellationToken) {
+    if let Some(page) = page {
+        page.run(stop.clone()).await;
     }
 }

@@ -11,14 +11,14 @@ use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::Engine;
 use relink_rabbitmq::{RabbitConfig, RabbitSubscriber};
 use relink_stripe::client::Budget;
-use relink_worker_followup::{Followup, Metrics, Reader};
+use relink_worker_followup::{Followup, Metrics, Observer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::footing::Footing;
 use crate::cli::WorkerArgs;
 use crate::failure::Failure;
-use crate::settings::{Databases, Problems, Stripe};
+use crate::settings::{self, Databases, Problems};
 use crate::telemetry::start_logging;
 use crate::wiring;
 
@@ -32,13 +32,19 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     let queues = queues(&args.workers, &mut problems);
     let amqp = problems.amqp(args.amqp);
     let database = problems.database(args.database, Databases::PostgresOnly);
-    let stripe = problems.stripe(args.stripe);
+    let followup = problems.followup(args.stripe, &args.followup);
     let choices = problems.choices(&args.policy, args.link);
     let prefetch = problems.positive("RELINK_PREFETCH", &args.prefetch);
     let admin = problems.admin(&args.admin);
     problems.done()?;
-    let (Some(mut amqp), Some(database), Some(stripe), Some(choices), Some(prefetch), Some(admin)) =
-        (amqp, database, stripe, choices, prefetch, admin)
+    let (
+        Some(mut amqp),
+        Some(database),
+        Some(followup),
+        Some(choices),
+        Some(prefetch),
+        Some(admin),
+    ) = (amqp, database, followup, choices, prefetch, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -55,11 +61,11 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     }
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
-        let followup = queues.contains(&WorkQueue::Followup);
+        let is_asked = queues.contains(&WorkQueue::Followup);
         let parts = Parts {
             engine,
             publisher: footing.publisher,
-            stripe: followup.then_some(stripe),
+            followup: is_asked.then_some(followup),
             registry: footing.registry,
             order: Order::PublishFirst,
         };
@@ -106,7 +112,7 @@ pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) publisher: Arc<dyn Publisher>,
     /// Wanted where a followup queue is among them.
-    pub(super) stripe: Option<Stripe>,
+    pub(super) followup: Option<settings::Followup>,
     pub(super) registry: prometheus::Registry,
     pub(super) order: Order,
 }
@@ -124,17 +130,17 @@ pub(super) async fn run_all(
             let (engine, order) = (parts.engine.clone(), parts.order);
             let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
             consumers.spawn(consumer.run(stop));
-        } else if let Some(stripe) = parts.stripe.take() {
+        } else if let Some(settings::Followup { stripe, duties }) = parts.followup.take() {
             let metrics = Metrics::register(&parts.registry).map_err(Failure::software)?;
-            let (duties, budget) = (stripe.duties, Budget::new(stripe.reads_per_second));
-            let reader = wiring::stripe_client(stripe)?.map(|client| Reader {
+            let budget = Budget::new(stripe.reads_per_second);
+            let observer = wiring::stripe_client(stripe)?.map(|client| Observer {
                 client,
                 budget: Arc::new(budget),
                 publisher: Arc::clone(&parts.publisher),
                 wall: Arc::new(SystemClock),
-                metrics: metrics.clone(),
+                reads: metrics.reads.clone(),
             });
-            let followup = Followup { subscriber, reader, duties, metrics };
+            let followup = Followup { subscriber, observer, duties, metrics };
             consumers.spawn(followup.run(stop));
         }
     }

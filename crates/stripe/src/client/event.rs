@@ -62,7 +62,11 @@ impl Client {
         let page: Page = serde_json::from_str(answer.body.get()).map_err(|_| malformed())?;
         let next = match (page.has_more, page.data.last()) {
             (false, _) => None,
-            (true, last) => Some(last.and_then(|event| id_of(event)).ok_or_else(malformed)?),
+            // A page that leads back to itself would never end.
+            (true, last) => {
+                let next = last.and_then(|event| id_of(event)).filter(|id| Some(id) != after);
+                Some(next.ok_or_else(malformed)?)
+            }
         };
         Ok(EventPage { events: page.data, next })
     }

@@ -26,7 +26,7 @@ pub(super) struct Transport {
     http: reqwest::Client,
     base: Url,
     /// The mode of the key, where its prefix tells (Stripe docs: API keys).
-    livemode: Option<bool>,
+    pub(super) livemode: Option<bool>,
     retries: u32,
     retry_base: Duration,
     retry_cap: Duration,

@@ -49,6 +49,11 @@ async fn pages_that_lead_nowhere_and_too_many_types_are_refused() {
         let error = client.events(&live(), &all, None).await.err().expect("no page");
         assert_eq!(error, CallError::Malformed { what: Malformed::Page, trace: trace(None) });
     }
+    let again = json!({"data": [event("evt_1")], "has_more": true});
+    let (_, client) = serve([Reply::new(200, &again)]).await;
+    let page = client.events(&live(), &all, None).await.expect("a page");
+    let error = client.events(&live(), &all, page.next.as_ref()).await.err().expect("a circle");
+    assert_eq!(error, CallError::Malformed { what: Malformed::Page, trace: trace(None) });
     let (script, client) = serve([Reply::new(200, &event("evt_1"))]).await;
     let filter = EventFilter { types: &["x"; TYPES_MAX + 1], ..all };
     let error = client.events(&live(), &filter, None).await.err().expect("no page");

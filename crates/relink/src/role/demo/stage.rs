@@ -28,7 +28,7 @@ use super::commands::{ToStory, Told};
 use crate::failure::Failure;
 use crate::role::portal::Setup;
 use crate::role::standalone::Embedded;
-use crate::settings::{Choices, Database, Retention, Stripe};
+use crate::settings::{Choices, Database, Followup, Retention, Stripe};
 use crate::telemetry::bind;
 use crate::wiring;
 
@@ -119,13 +119,17 @@ impl Stage {
             store: Arc::clone(&store),
             listener: ingress,
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
-            stripe: Stripe { client: Some(client), reads_per_second: 20.0, duties: Duties::ALL },
+            followup: Followup {
+                stripe: Stripe { client: Some(client), reads_per_second: 20.0 },
+                duties: Duties::ALL,
+            },
             page: Some(setup(page, &links, &sim_url)?),
             choices: Choices { policy: Policy::default(), links: Some(links) },
             retention: Retention { days: 90, tick: TICK },
             clock: Arc::new(StoryClock(sim.clone())),
             sinks: vec![Arc::new(ToStory { commands: to_story, reads_open: gate })],
             pace: PACE,
+            background: None,
             database: Availability::default(),
         };
         let machinery = Machinery { embedded, sim: sim.clone(), listener };

@@ -1,0 +1,77 @@
+//! What is held, for those who compare it with Stripe.
+
+use std::collections::{BTreeMap, HashSet};
+
+use relink_core::id::Scope;
+use relink_core::time::Time;
+use relink_engine::row::{self, home_key};
+use relink_engine::store::{Heard, InputKey, StoreError};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::day::Day;
+use crate::error::Fault;
+use crate::gather::account_key;
+
+use crate::sql::Sql;
+
+/// The newest of Stripe's events; kinds of our own begin with `relink.`.
+pub(crate) const LATEST_EVENT: Sql = Sql {
+    text: "SELECT max(at_s) FROM inbox \
+           WHERE day >= $1 AND at_s >= $2 AND kind NOT LIKE 'relink.%'",
+    types: &[Type::DATE, Type::INT8],
+};
+
+/// Every scope.
+pub(crate) const SCOPES: Sql = Sql {
+    text: "SELECT DISTINCT scope FROM authorizations WHERE state IS NOT NULL ORDER BY 1",
+    types: &[],
+};
+
+/// Accounts by when they were last written, which every observation does; those of `$2` to `$4`
+/// and before are left out.
+pub(crate) const LONGEST_UNHEARD: Sql = Sql {
+    text: "SELECT updated_ms, scope, id, home, provisional FROM accounts \
+           WHERE updated_ms < $1 AND state IS NOT NULL AND home IS NOT NULL \
+             AND status IS DISTINCT FROM 'disconnected' AND (updated_ms, id, scope) > ($2, $3, $4) \
+           ORDER BY updated_ms, id, scope LIMIT $5",
+    types: &[Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8],
+};
+
+/// How many there are of them.
+pub(crate) const COUNT_UNHEARD: Sql = Sql {
+    text: "SELECT count(*) FROM accounts \
+           WHERE updated_ms < $1 AND state IS NOT NULL AND home IS NOT NULL \
+             AND status IS DISTINCT FROM 'disconnected'",
+    types: &[Type::INT8],
+};
+
+/// The ids to look for, by the day whose partition holds them.
+pub(crate) fn by_day(inputs: &[InputKey]) -> BTreeMap<Day, Vec<&str>> {
+    let mut days: BTreeMap<Day, Vec<&str>> = BTreeMap::new();
+    for input in inputs {
+        days.entry(Day::of(input.at)).or_default().push(input.id.as_str());
+    }
+    days
+}
+
+/// Which inputs are among the rows that were found, by day, scope and id.
+pub(crate) fn seen(inputs: &[InputKey], found: &HashSet<(Day, String, String)>) -> Vec<bool> {
+    let key = |input: &InputKey| {
+        (Day::of(input.at), input.scope.to_string(), input.id.as_str().to_owned())
+    };
+    inputs.iter().map(|input| found.contains(&key(input))).collect()
+}
+
+pub(crate) fn heard(row: &Row) -> Result<Heard, Fault> {
+    let (scope, id): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(Heard {
+        at: Time(row.try_get(0)?),
+        account: account_key(scope, id)?,
+        home: home_key(scope, row.try_get(3)?, row.try_get(4)?)?,
+    })
+}
+
+pub(crate) fn scope(found: &Row) -> Result<Scope, StoreError> {
+    row::scope(found.get(0))
+}

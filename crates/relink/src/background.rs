@@ -1,0 +1,76 @@
+//! What the scheduler does of its own accord: catch up with events that did not come, compare
+//! with Stripe what nothing was heard of.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use relink_bus::port::Publisher;
+use relink_engine::clock::SystemClock;
+use relink_engine::store::Store;
+use relink_stripe::client::{Budget, Client};
+use relink_worker_followup::Observer;
+use relink_worker_followup::catch_up::{self, CatchUp};
+use relink_worker_followup::reconcile::Reconcile;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::settings::{self, Stripe};
+
+/// Both, ready to run; nothing without an API key.
+pub(crate) struct Background {
+    catch_up: Option<CatchUp>,
+    reconcile: Option<Reconcile>,
+    settings: settings::Background,
+}
+
+impl Background {
+    pub(crate) fn new(
+        stripe: Stripe,
+        settings: settings::Background,
+        store: &Arc<dyn Store>,
+        publisher: &Arc<dyn Publisher>,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
+        let Some(config) = stripe.client else {
+            tracing::warn!(
+                "RELINK_STRIPE_API_KEY is not set: events that are not delivered stay unnoticed"
+            );
+            return Ok(Self { catch_up: None, reconcile: None, settings });
+        };
+        let client = Client::new(config).map_err(Failure::unavailable)?;
+        let rate = settings.reads_per_second.min(stripe.reads_per_second);
+        let budget = Arc::new(Budget::new(rate));
+        let catch_up = CatchUp {
+            client: client.clone(),
+            budget: Arc::clone(&budget),
+            store: Arc::clone(store),
+            publisher: Some(Arc::clone(publisher)),
+            wall: Arc::new(SystemClock),
+            events: catch_up::register(registry).map_err(Failure::software)?,
+        };
+        let observer = Observer {
+            client,
+            budget,
+            publisher: Arc::clone(publisher),
+            wall: Arc::new(SystemClock),
+            reads: relink_worker_followup::register_reads(registry).map_err(Failure::software)?,
+        };
+        let reconcile = Reconcile { observer, store: Arc::clone(store) };
+        Ok(Self { catch_up: Some(catch_up), reconcile: Some(reconcile), settings })
+    }
+
+    /// Runs until told to stop.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let catching_up = async {
+            if let (Some(catch_up), Some(silence)) = (self.catch_up, self.settings.silence) {
+                catch_up.keep_up(silence, stop.clone()).await;
+            }
+        };
+        let reconciling = async {
+            if let (Some(reconcile), Some(age)) = (self.reconcile, self.settings.age) {
+                reconcile.keep_on(age, stop.clone()).await;
+            }
+        };
+        tokio::join!(catching_up, reconciling);
+    }
+}

@@ -1,0 +1,134 @@
+//! `relink backfill`: reads the accounts of given holders, to fill an empty Relink.
+
+use std::sync::Arc;
+
+use relink_core::id::Scope;
+use relink_core::observation::Holder;
+use relink_worker_followup::backfill::{Backfill, Holding, holder};
+use serde_json::json;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
+
+use super::with_stripe::{self, Nowhere, Progress, say};
+use crate::cli::BackfillArgs;
+use crate::failure::Failure;
+use crate::settings::Problems;
+use crate::telemetry::start_logging;
+
+/// The most wrong lines that are told one by one.
+const TOLD_MAX: usize = 20;
+
+pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let stripe = with_stripe::stripe(&mut problems, args.stripe);
+    let amqp = with_stripe::broker(&mut problems, args.amqp, args.write);
+    if args.stripe_account.as_deref().is_some_and(|id| !id.starts_with("acct_")) {
+        problems.add("--stripe-account: a Connect account begins with acct_");
+    }
+    let holders = holders(&args.file, &mut problems).await;
+    problems.done()?;
+    let Some(stripe) = stripe else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+
+    let (client, budget) = with_stripe::client(stripe)?;
+    let livemode = client.livemode().ok_or_else(|| {
+        Failure::unavailable("RELINK_STRIPE_API_KEY does not tell its mode: sk_live_…, rk_test_…")
+    })?;
+    let scope = match &args.stripe_account {
+        Some(account) => Scope::connected(livemode, account),
+        None => Scope::own(livemode),
+    };
+    let observer = match amqp {
+        Some(amqp) => with_stripe::observer(client, budget, with_stripe::publisher(amqp).await?)?,
+        None => with_stripe::observer(client, budget, Arc::new(Nowhere))?,
+    };
+    let backfill = Backfill { observer, write: args.write };
+    let mut progress = Progress::new(args.json);
+    let (mut accounts, mut cut_off) = (0, 0);
+    for (done, holder) in holders.iter().enumerate() {
+        progress.show(&format!("{done} of {} holders, {accounts} accounts", holders.len()));
+        let held = backfill.holder(&scope, holder).await;
+        let held = held.inspect_err(|_| progress.clear()).map_err(|error| {
+            Failure::unavailable(format!("{}: {error}; run it again from there", holder.id))
+        })?;
+        accounts += held.accounts;
+        cut_off += usize::from(!held.complete);
+        if args.json || !held.complete {
+            progress.clear();
+            say(line(holder, &held, args.json));
+        }
+    }
+    progress.clear();
+    let (count, written) = (holders.len(), args.write);
+    if args.json {
+        say(json!({ "written": written, "holders": count, "accounts": accounts }));
+    } else {
+        let what = if written { "published" } else { "to publish; nothing was, add --write" };
+        say(format!("{accounts} accounts of {count} holders {what}"));
+    }
+    if cut_off > 0 {
+        return Err(Failure::no(format!("{cut_off} holders have more accounts than are read")));
+    }
+    Ok(())
+}
+
+fn line(holder: &Holder, held: &Holding, as_json: bool) -> String {
+    if as_json {
+        return json!({
+            "holder": holder.id, "accounts": held.accounts,
+            "authorizations": held.authorizations, "complete": held.complete,
+        })
+        .to_string();
+    }
+    format!("{}: more than {} accounts, the rest is not read", holder.id, held.accounts)
+}
+
+async fn holders(file: &str, problems: &mut Problems) -> Vec<Holder> {
+    if file == "-" {
+        return read(BufReader::new(tokio::io::stdin()), "standard input", problems).await;
+    }
+    match tokio::fs::File::open(file).await {
+        Ok(open) => read(BufReader::new(open), file, problems).await,
+        Err(error) => {
+            problems.add(format!("{file} cannot be read: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+/// One id a line; empty lines and those that begin with `#` are skipped.
+async fn read(
+    input: impl AsyncBufRead + Unpin,
+    name: &str,
+    problems: &mut Problems,
+) -> Vec<Holder> {
+    let (mut lines, mut holders, mut wrong) = (input.lines(), Vec::new(), 0);
+    for number in 1_usize.. {
+        let line = match lines.next_line().await {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => {
+                problems.add(format!("{name} cannot be read: {error}"));
+                break;
+            }
+        };
+        let id = line.trim();
+        if id.is_empty() || id.starts_with('#') {
+            continue;
+        }
+        match holder(id) {
+            Some(holder) => holders.push(holder),
+            None => {
+                wrong += 1;
+                if wrong <= TOLD_MAX {
+                    problems.add(format!("{name}, line {number}: not cus_…, cusacct_… or acct_…"));
+                }
+            }
+        }
+    }
+    if wrong > TOLD_MAX {
+        problems.add(format!("{name}: {} more lines like these", wrong - TOLD_MAX));
+    }
+    holders
+}

@@ -1,0 +1,81 @@
+//! `relink catch-up`: publishes the events that Stripe has made and the ledger does not hold.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use relink_bus::envelope::rfc3339;
+use relink_core::time::Second;
+use relink_engine::clock::{Clock as _, SystemClock};
+use relink_worker_followup::catch_up::{self, CatchUp, LISTED_SECONDS, Missed, Since};
+use serde_json::json;
+
+use super::with_stripe::{self, Progress, say};
+use crate::cli::CatchUpArgs;
+use crate::failure::Failure;
+use crate::settings::{Databases, Problems};
+use crate::telemetry::start_logging;
+
+pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let stripe = with_stripe::stripe(&mut problems, args.stripe);
+    let database = problems.database(args.database, Databases::Both);
+    let setting = "RELINK_CATCH_UP_SILENCE_SECONDS";
+    with_stripe::refuse_sqlite(&mut problems, database.as_ref(), args.write, setting);
+    let amqp = with_stripe::broker(&mut problems, args.amqp, args.write);
+    let back = problems.span("--since", &args.since);
+    problems.done()?;
+    let (Some(stripe), Some(database), Some(back)) = (stripe, database, back) else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+
+    let (client, budget) = with_stripe::client(stripe)?;
+    let publisher = match amqp {
+        Some(amqp) => Some(with_stripe::publisher(amqp).await?),
+        None => None,
+    };
+    let catch_up = CatchUp {
+        client,
+        budget,
+        store: with_stripe::store(database).await?,
+        publisher,
+        wall: Arc::new(SystemClock),
+        events: catch_up::register(&Registry::new()).map_err(Failure::software)?,
+    };
+    let now = SystemClock.now().0.div_euclid(1000);
+    let since = Second(now - (back.0 / 1000).min(LISTED_SECONDS));
+    let mut progress = Progress::new(args.json);
+    let mut listed = 0_u64;
+    let tell = |missed: &Missed| {
+        listed += 1;
+        progress.clear();
+        say(line(missed, args.json));
+        progress.show(&format!("{listed} events missing so far"));
+    };
+    let found = catch_up.run(Since { undelivered: since, all: since }, tell).await;
+    progress.clear();
+    let found = found.map_err(Failure::unavailable)?;
+    if args.json {
+        say(json!({
+            "since": since.0, "written": args.write,
+            "missed": found.missed, "known": found.known, "refused": found.refused,
+        }));
+        return Ok(());
+    }
+    let what = if args.write { "published" } else { "to publish; nothing was, add --write" };
+    let from = rfc3339(since.as_time());
+    say(format!("{} events {what} ({} known, since {from})", found.missed, found.known));
+    Ok(())
+}
+
+fn line(missed: &Missed, as_json: bool) -> String {
+    if as_json {
+        return json!({
+            "id": missed.id, "type": missed.kind, "created": missed.created.0,
+            "scope": missed.scope.to_string(),
+        })
+        .to_string();
+    }
+    let created = rfc3339(missed.created.as_time()).replace(".000Z", "Z");
+    format!("{created}  {}  {}  {}", missed.id, missed.scope, missed.kind)
+}

@@ -1,0 +1,85 @@
+//! `relink reconcile`: compares every account with Stripe, those not heard of for longest first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_engine::clock::{Clock as _, SystemClock};
+use relink_worker_followup::reconcile::{Reconcile, Walked};
+use serde_json::json;
+
+use super::with_stripe::{self, Progress, say};
+use crate::cli::ReconcileArgs;
+use crate::failure::Failure;
+use crate::settings::{Databases, Problems};
+use crate::shutdown;
+use crate::telemetry::start_logging;
+
+pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let stripe = with_stripe::stripe(&mut problems, args.stripe);
+    let database = problems.database(args.database, Databases::Both);
+    with_stripe::refuse_sqlite(
+        &mut problems,
+        database.as_ref(),
+        args.write,
+        "RELINK_RECONCILE_DAYS",
+    );
+    let amqp = with_stripe::broker(&mut problems, args.amqp, args.write);
+    let days: Option<u32> = problems.positive("--days", &args.days);
+    problems.done()?;
+    let (Some(stripe), Some(database), Some(days)) = (stripe, database, days) else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
+
+    let store = with_stripe::store(database).await?;
+    let begin = SystemClock.now();
+    let all = store.count_unheard(begin).await.map_err(Failure::unavailable)?;
+    let rate = stripe.reads_per_second;
+    let Some(amqp) = amqp else {
+        show(all, rate, args.json);
+        return Ok(());
+    };
+    let (client, budget) = with_stripe::client(stripe)?;
+    let publisher = with_stripe::publisher(amqp).await?;
+    let observer = with_stripe::observer(client, budget, publisher)?;
+    let reconcile = Reconcile { observer, store: Arc::clone(&store) };
+    let stop = shutdown::on_signal()?;
+    if !args.once {
+        reconcile.keep_on(Duration::from_secs(u64::from(days) * 86_400), stop).await;
+        return Ok(());
+    }
+    let mut progress = Progress::new(args.json);
+    let tell = |walked: &Walked| {
+        progress.show(&format!("{} of {all} accounts", walked.accounts + walked.skipped));
+    };
+    let walked = tokio::select! {
+        () = stop.cancelled() => None,
+        walked = reconcile.walk(begin, tell) => Some(walked),
+    };
+    progress.clear();
+    let Some(walked) = walked else {
+        return Err(Failure::no("stopped; the next run goes on from there"));
+    };
+    let walked = walked.map_err(Failure::unavailable)?;
+    if args.json {
+        say(json!({ "written": true, "read": walked.accounts, "skipped": walked.skipped }));
+    } else {
+        let skipped = walked.skipped;
+        say(format!("{} accounts read and published, {skipped} skipped", walked.accounts));
+    }
+    Ok(())
+}
+
+fn show(all: i64, rate: f64, as_json: bool) {
+    if as_json {
+        say(json!({ "written": false, "to_read": all }));
+        return;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let minutes = (all as f64 / rate / 60.0).ceil();
+    say(format!(
+        "{all} accounts to read, about {minutes} minutes at {rate} reads a second; nothing was, \
+         add --write"
+    ));
+}

@@ -1,0 +1,157 @@
+//! What operator commands share that ask Stripe and publish what they learn.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use relink_bus::port::Publisher;
+use relink_engine::clock::SystemClock;
+use relink_engine::store::Store;
+use relink_postgres::PostgresStore;
+use relink_rabbitmq::{RabbitConfig, RabbitPublisher};
+use relink_sqlite::SqliteStore;
+use relink_stripe::client::{Budget, Client};
+use relink_worker_followup::Observer;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{AmqpArgs, StripeArgs};
+use crate::failure::Failure;
+use crate::settings::{Database, Problems, Stripe};
+use crate::wiring;
+
+/// How long the broker may take to be there.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How often it is asked.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Stripe's settings; without a key these commands can do nothing.
+pub(super) fn stripe(problems: &mut Problems, args: StripeArgs) -> Option<Stripe> {
+    let stripe = problems.stripe(args)?;
+    if stripe.client.is_none() {
+        problems.add("RELINK_STRIPE_API_KEY is not set; this command asks Stripe");
+    }
+    Some(stripe)
+}
+
+/// The broker's settings, where something is to be published.
+pub(super) fn broker(problems: &mut Problems, args: AmqpArgs, write: bool) -> Option<RabbitConfig> {
+    write.then(|| problems.amqp(args)).flatten()
+}
+
+/// A SQLite file belongs to the process of `relink standalone`, and so does its bus.
+pub(super) fn refuse_sqlite(
+    problems: &mut Problems,
+    database: Option<&Database>,
+    write: bool,
+    setting: &str,
+) {
+    if let (true, Some(Database::Sqlite(_))) = (write, database) {
+        problems.add(format!(
+            "RELINK_DATABASE_URL: with a SQLite file nothing is published from outside; `relink \
+             standalone` does this by itself, see {setting}"
+        ));
+    }
+}
+
+/// The client and its budget.
+pub(super) fn client(stripe: Stripe) -> Result<(Client, Arc<Budget>), Failure> {
+    let config = stripe.client.ok_or_else(|| Failure::software("there is no key"))?;
+    let client = Client::new(config).map_err(Failure::unavailable)?;
+    Ok((client, Arc::new(Budget::new(stripe.reads_per_second))))
+}
+
+/// The store, for reading.
+pub(super) async fn store(database: Database) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match database {
+        Database::Postgres(config) => {
+            Arc::new(PostgresStore::connect(*config).await.map_err(Failure::unavailable)?)
+        }
+        Database::Sqlite(path) => {
+            Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
+        }
+    })
+}
+
+/// A publisher that is connected, to a broker with everything in place.
+pub(super) async fn publisher(amqp: RabbitConfig) -> Result<Arc<dyn Publisher>, Failure> {
+    let connect = async {
+        wiring::prepare_broker(&amqp, &CancellationToken::new()).await?;
+        let publisher = RabbitPublisher::new(amqp);
+        while !publisher.is_ready() {
+            tokio::time::sleep(STEP).await;
+        }
+        Ok(Arc::new(publisher) as Arc<dyn Publisher>)
+    };
+    tokio::time::timeout(CONNECT, connect).await.unwrap_or_else(|_| {
+        Err(Failure::unavailable("the broker of RELINK_AMQP_URL does not answer"))
+    })
+}
+
+/// Reads and publishes.
+pub(super) fn observer(
+    client: Client,
+    budget: Arc<Budget>,
+    publisher: Arc<dyn Publisher>,
+) -> Result<Observer, Failure> {
+    let reads =
+        relink_worker_followup::register_reads(&Registry::new()).map_err(Failure::software)?;
+    Ok(Observer { client, budget, publisher, wall: Arc::new(SystemClock), reads })
+}
+
+/// Whoever must have a publisher and has nothing to publish.
+pub(super) struct Nowhere;
+
+#[async_trait::async_trait]
+impl Publisher for Nowhere {
+    async fn publish(
+        &self,
+        _: relink_bus::message::Message,
+    ) -> Result<(), relink_bus::port::PublishError> {
+        Err(relink_bus::port::PublishError::Away)
+    }
+
+    async fn publish_all(
+        &self,
+        messages: Vec<relink_bus::message::Message>,
+    ) -> Vec<Result<(), relink_bus::port::PublishError>> {
+        messages.iter().map(|_| Err(relink_bus::port::PublishError::Away)).collect()
+    }
+
+    fn is_ready(&self) -> bool {
+        false
+    }
+}
+
+/// A line that says how far it has come, on a terminal only.
+pub(super) struct Progress {
+    is_shown: bool,
+    width: usize,
+}
+
+impl Progress {
+    pub(super) fn new(json: bool) -> Self {
+        Self { is_shown: !json && std::io::stderr().is_terminal(), width: 0 }
+    }
+
+    pub(super) fn show(&mut self, text: &str) {
+        if self.is_shown {
+            // Blanks cover what a longer line has left.
+            let _ = write!(std::io::stderr(), "\r{text:<width$}", width = self.width);
+            let _ = std::io::stderr().flush();
+            self.width = text.len();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.show("");
+        if self.is_shown {
+            let _ = write!(std::io::stderr(), "\r");
+        }
+    }
+}
+
+/// One line on standard output.
+pub(super) fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

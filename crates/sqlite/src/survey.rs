@@ -1,0 +1,76 @@
+//! What is held, for those who compare it with Stripe.
+
+use relink_core::id::{AccountId, AccountKey, Scope};
+use relink_core::time::{Second, Time};
+use relink_engine::row::{home_key, scope};
+use relink_engine::store::{Heard, InputKey, StoreError};
+use rusqlite::{Connection, ToSql};
+
+use crate::day::day;
+use crate::sql;
+use crate::transact::{many, one};
+
+/// Kinds of our own begin with `relink.`.
+const LATEST_EVENT: &str = "\
+    SELECT max(at_s) FROM inbox \
+    WHERE day >= ?1 AND at_s >= ?2 AND kind NOT LIKE 'relink.%'";
+
+const SCOPES: &str = "SELECT DISTINCT scope FROM authorizations ORDER BY 1";
+
+const LONGEST_UNHEARD: &str = "\
+    SELECT updated_ms, scope, id, home, provisional FROM accounts \
+    WHERE updated_ms < ?1 AND coalesce(status, '') <> 'disconnected' \
+      AND (updated_ms, id, scope) > (?2, ?3, ?4) \
+    ORDER BY updated_ms, id, scope LIMIT ?5";
+
+const COUNT_UNHEARD: &str = "\
+    SELECT count(*) FROM accounts \
+    WHERE updated_ms < ?1 AND coalesce(status, '') <> 'disconnected'";
+
+pub(crate) fn seen(connection: &Connection, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
+    let is_seen = |input: &InputKey| {
+        let params: [&dyn ToSql; 3] =
+            [&input.id.as_str(), &input.scope.to_string(), &day(input.at)];
+        Ok(one(connection, sql::SEEN, &params, |_| Ok(()))?.is_some())
+    };
+    inputs.iter().map(is_seen).collect()
+}
+
+pub(crate) fn latest_event(
+    connection: &Connection,
+    since: Second,
+) -> Result<Option<Second>, StoreError> {
+    let found: Option<Option<i64>> =
+        one(connection, LATEST_EVENT, &[&day(since), &since.0], |row| row.get(0))?;
+    Ok(found.flatten().map(Second))
+}
+
+pub(crate) fn scopes(connection: &Connection) -> Result<Vec<Scope>, StoreError> {
+    let texts = many(connection, SCOPES, &[], |row| row.get::<_, String>(0))?;
+    texts.iter().map(|text| scope(text)).collect()
+}
+
+pub(crate) fn longest_unheard(
+    connection: &Connection,
+    after: Option<&Heard>,
+    before: Time,
+    limit: i64,
+) -> Result<Vec<Heard>, StoreError> {
+    let at = after.map_or(i64::MIN, |after| after.at.0);
+    let id = after.map_or("", |after| after.account.account.as_str());
+    let of = after.map_or(String::new(), |after| after.account.scope.to_string());
+    let params: [&dyn ToSql; 5] = [&before.0, &at, &id, &of, &limit];
+    let rows = many(connection, LONGEST_UNHEARD, &params, |row| {
+        let text = |index: usize| row.get::<_, String>(index);
+        Ok((row.get(0)?, text(1)?, text(2)?, text(3)?, row.get(4)?))
+    })?;
+    let heard = |(at, of, id, home, provisional): (i64, String, String, String, bool)| {
+        let account = AccountKey { scope: scope(&of)?, account: AccountId::new(id) };
+        Ok(Heard { at: Time(at), account, home: home_key(&of, &home, provisional)? })
+    };
+    rows.into_iter().map(heard).collect()
+}
+
+pub(crate) fn count_unheard(connection: &Connection, before: Time) -> Result<i64, StoreError> {
+    Ok(one(connection, COUNT_UNHEARD, &[&before.0], |row| row.get(0))?.unwrap_or_default())
+}

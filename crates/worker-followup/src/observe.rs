@@ -1,0 +1,248 @@
+//! Reading Stripe and publishing what was read: the one way in which anything that was asked of
+//! Stripe becomes known.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::IntCounterVec;
+use relink_bus::envelope::{Observed, ObservedKind, observation};
+use relink_bus::port::{PublishError, Publisher};
+use relink_core::id::{AccountId, AuthorizationId, Scope, SessionId};
+use relink_core::observation::{AccountObservation, Holder};
+use relink_engine::clock::Clock;
+use relink_stripe::client::{Budget, CallError, Client, Read, Turn};
+use serde_json::value::RawValue;
+
+/// Waits between attempts of what nobody else tries again: with the client's own retries enough
+/// for a restart of Stripe's, and short enough that a person who watches understands.
+const PATIENCE: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
+
+/// Reads within the budget and publishes observations.
+#[derive(Clone)]
+pub struct Observer {
+    /// Stripe.
+    pub client: Client,
+    /// How fast it may be asked.
+    pub budget: Arc<Budget>,
+    /// Where observations go.
+    pub publisher: Arc<dyn Publisher>,
+    /// The machine's clock.
+    pub wall: Arc<dyn Clock>,
+    /// Reads by object and result.
+    pub reads: IntCounterVec,
+}
+
+/// Why something was not observed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Stripe did not answer as hoped.
+    #[error("Stripe: {0}")]
+    Read(#[from] CallError),
+    /// The bus did not take the observation.
+    #[error("the bus did not take it: {0}")]
+    Publish(#[from] PublishError),
+    /// An observation cannot be written.
+    #[error("what Stripe answered cannot be written as an observation")]
+    Encode,
+}
+
+impl Trouble {
+    /// Whether it may pass without anyone changing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_retryable(),
+            Self::Publish(_) => true,
+            Self::Encode => false,
+        }
+    }
+}
+
+/// What was read, or that there is nothing.
+pub(crate) struct Seen<'a> {
+    pub(crate) kind: ObservedKind,
+    pub(crate) subject: &'a str,
+    /// The second of Stripe's answer.
+    pub(crate) read_at: i64,
+    pub(crate) object: Option<&'a RawValue>,
+}
+
+impl Observer {
+    /// Reads an account; that there is none is an observation, too.
+    ///
+    /// `because`: the id of the command that asked; it becomes part of the observation's id.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn account(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        because: Option<&str>,
+    ) -> Result<Option<Read<AccountObservation>>, Trouble> {
+        let turn = self.budget.take().await;
+        let read = self.client.account(scope, id).await;
+        self.note("account", turn, &read);
+        let read = match read {
+            Ok(read) => Some(read),
+            Err(CallError::NotFound(_)) => None,
+            Err(error) => return Err(Trouble::Read(error)),
+        };
+        self.tell(scope, ObservedKind::Account, id.as_str(), read.as_ref(), because).await?;
+        Ok(read)
+    }
+
+    /// Reads an authorization; that it is not to be had is an observation, too.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn authorization(
+        &self,
+        scope: &Scope,
+        id: &AuthorizationId,
+        because: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let turn = self.budget.take().await;
+        let read = self.client.authorization(scope, id).await;
+        self.note("authorization", turn, &read);
+        let read = match read {
+            Ok(read) => Some(read),
+            // Without the preview there is no such endpoint: nothing to be had is an answer.
+            Err(CallError::NotFound(_) | CallError::Permission(_)) => None,
+            Err(error) => return Err(Trouble::Read(error)),
+        };
+        self.tell(scope, ObservedKind::Authorization, id.as_str(), read.as_ref(), because).await
+    }
+
+    /// Reads a session back.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub async fn session(
+        &self,
+        scope: &Scope,
+        id: &SessionId,
+        because: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let turn = self.budget.take().await;
+        let read = self.client.session(scope, id).await;
+        self.note("session", turn, &read);
+        let read = match read {
+            Ok(read) => Some(read),
+            Err(CallError::NotFound(_)) => None,
+            Err(error) => return Err(Trouble::Read(error)),
+        };
+        self.tell(scope, ObservedKind::Session, id.as_str(), read.as_ref(), because).await
+    }
+
+    /// Lists the accounts of a holder; each is an observation of its own. Tells which these are.
+    ///
+    /// # Errors
+    /// See [`Trouble`]; some of them may have been published.
+    pub async fn accounts_of_holder(
+        &self,
+        scope: &Scope,
+        holder: &Holder,
+        because: Option<&str>,
+    ) -> Result<BTreeSet<AccountId>, Trouble> {
+        let turn = self.budget.take().await;
+        let listing = self.client.accounts_of_holder(scope, holder).await;
+        self.note("accounts", turn, &listing);
+        let mut told = BTreeSet::new();
+        for read in listing?.accounts {
+            // The client has mapped it once already.
+            let id = read.observe().map_err(|_| Trouble::Encode)?.account;
+            self.tell(scope, ObservedKind::Account, id.as_str(), Some(&read), because).await?;
+            told.insert(id);
+        }
+        Ok(told)
+    }
+
+    /// Asks Stripe to fetch an account's data anew; its answer is an observation, too.
+    ///
+    /// # Errors
+    /// See [`Trouble`]; repeating it with the same key does no harm.
+    pub async fn refresh(
+        &self,
+        scope: &Scope,
+        id: &AccountId,
+        features: &[Arc<str>],
+        idempotency_key: &str,
+        because: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let turn = self.budget.take().await;
+        let read = self.client.refresh(scope, id, features, idempotency_key).await;
+        self.note("refresh", turn, &read);
+        self.tell(scope, ObservedKind::Account, id.as_str(), Some(&read?), because).await
+    }
+
+    async fn tell<T>(
+        &self,
+        scope: &Scope,
+        kind: ObservedKind,
+        subject: &str,
+        read: Option<&Read<T>>,
+        because: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let read_at = read.map_or_else(|| self.now_s(), |read| read.date_unix_seconds);
+        let object = read.map(|read| &*read.body);
+        self.publish(scope, &Seen { kind, subject, read_at, object }, because).await
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        scope: &Scope,
+        seen: &Seen<'_>,
+        because: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let observed = Observed {
+            stripe_account: scope.stripe_account.as_deref().map(str::to_owned),
+            livemode: scope.livemode,
+            read_at: seen.read_at,
+            object: seen.object,
+        };
+        let (correlation, now) = (because.map(Arc::from), self.wall.now());
+        let message = observation(seen.kind, seen.subject, scope, &observed, correlation, now)
+            .map_err(|_| Trouble::Encode)?;
+        Ok(self.publisher.publish(message).await?)
+    }
+
+    fn note<T>(&self, object: &str, turn: Turn, read: &Result<T, CallError>) {
+        self.budget.heed(turn, read);
+        let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");
+        self.reads.with_label_values(&[object, result]).inc();
+    }
+
+    fn now_s(&self) -> i64 {
+        self.wall.now().0.div_euclid(1000)
+    }
+}
+
+/// Does again what may go well later, three times in 21 seconds.
+pub(crate) async fn patiently<T, Error, Work>(
+    work: impl Fn() -> Work,
+    is_worth_it: impl Fn(&Error) -> bool,
+) -> Result<T, Error>
+where
+    Work: Future<Output = Result<T, Error>>,
+{
+    for pause in PATIENCE {
+        match work().await {
+            Err(error) if is_worth_it(&error) => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+    }
+    work().await
+}
+
+/// Takes a turn, calls, and tells the budget.
+pub(crate) async fn in_turn<T, Call>(budget: &Budget, call: Call) -> Result<T, CallError>
+where
+    Call: Future<Output = Result<T, CallError>>,
+{
+    let turn = budget.take().await;
+    let answer = call.await;
+    budget.heed(turn, &answer);
+    answer
+}
