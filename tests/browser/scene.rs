@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::driver::{Browser, Look, programs};
 
-const LINK_KEY: &str = "a key for links of thirty-two bytes or more";
+const LINK_KEY: &str = "a-key-for-links-of-thirty-two-bytes-or-more";
 const API_KEY: &str = "sk_test_of_the_browser";
 /// What every client secret of the simulator starts with.
 const CLIENT_SECRET: &str = "fcsess_client_secret";
@@ -106,9 +106,10 @@ impl Scene {
         let out = self.role.process.out();
         let commands = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let links = commands.filter(|command| command["subject"] == authorization);
-        let mut links =
-            links.filter_map(|one| one["data"]["relink_url"].as_str().map(str::to_owned));
-        links.next_back()
+        let links: Vec<String> = links
+            .filter_map(|one| one["data"]["relink_url"].as_str().map(str::to_owned))
+            .collect();
+        links.last().cloned()
     }
 
     /// A genuine link that was made so long ago that it is over.
