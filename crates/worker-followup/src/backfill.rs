@@ -52,16 +52,17 @@ impl Backfill {
         let call = || in_turn(&observer.budget, observer.client.accounts_of_holder(scope, holder));
         let listing = patiently(call, CallError::is_retryable).await?;
         let mut authorizations = BTreeSet::new();
+        let because = observer.name_of_run("backfill");
         for read in &listing.accounts {
             // The client has mapped it once, so it can be mapped.
             let seen = read.observe().map_err(|_| Trouble::Encode)?;
             authorizations.extend(seen.authorization.clone());
             if self.write {
-                self.publish(scope, read, &seen).await?;
+                self.publish(scope, read, &seen, &because).await?;
             }
         }
         for id in authorizations.iter().filter(|_| self.write) {
-            let read = || observer.authorization(scope, id, None);
+            let read = || observer.authorization(scope, id, Some(&because));
             patiently(read, Trouble::may_pass).await?;
         }
         Ok(Holding {
@@ -76,6 +77,7 @@ impl Backfill {
         scope: &Scope,
         read: &Read<AccountObservation>,
         seen: &AccountObservation,
+        because: &str,
     ) -> Result<(), Trouble> {
         let seen = Seen {
             kind: ObservedKind::Account,
@@ -83,7 +85,7 @@ impl Backfill {
             read_at: read.date_unix_seconds,
             object: Some(&read.body),
         };
-        let publish = || self.observer.publish(scope, &seen, None);
+        let publish = || self.observer.publish(scope, &seen, Some(because));
         patiently(publish, Trouble::may_pass).await
     }
 }

@@ -208,6 +208,12 @@ impl Observer {
         Ok(self.publisher.publish(message).await?)
     }
 
+    /// Names what is read without a command. Each run has a name of its own: two reads within one
+    /// second of Stripe's are two observations, and may differ.
+    pub(crate) fn name_of_run(&self, what: &str) -> String {
+        format!("{what}:{what}-{}", self.wall.now().0)
+    }
+
     fn note<T>(&self, object: &str, turn: Turn, read: &Result<T, CallError>) {
         self.budget.heed(turn, read);
         let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");

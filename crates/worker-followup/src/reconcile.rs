@@ -82,10 +82,11 @@ impl Reconcile {
         mut tell: impl FnMut(&Walked) + Send,
     ) -> Result<Walked, ReconcileError> {
         let mut walked = Walked::default();
+        let because: Arc<str> = self.observer.name_of_run("reconcile").into();
         loop {
             let page = self.store.longest_unheard(after.as_ref(), before, PAGE).await?;
             let Some(last) = page.last().cloned() else { return Ok(walked) };
-            self.read_all(page, &mut walked, &mut tell).await?;
+            self.read_all(page, &because, &mut walked, &mut tell).await?;
             *after = Some(last);
         }
     }
@@ -119,6 +120,7 @@ impl Reconcile {
     async fn read_all(
         &self,
         page: Vec<Heard>,
+        because: &Arc<str>,
         walked: &mut Walked,
         tell: &mut (impl FnMut(&Walked) + Send),
     ) -> Result<(), ReconcileError> {
@@ -136,9 +138,9 @@ impl Reconcile {
             while in_hand.len() >= IN_HAND {
                 note(in_hand.join_next().await, walked, tell)?;
             }
-            let observer = self.observer.clone();
+            let (observer, because) = (self.observer.clone(), Arc::clone(because));
             in_hand.spawn(async move {
-                let read = || observer.account(&scope, &account, None);
+                let read = || observer.account(&scope, &account, Some(&because));
                 patiently(read, Trouble::may_pass).await.map(|_| ())
             });
         }
@@ -147,7 +149,7 @@ impl Reconcile {
         }
         // An authorization's own forecast moves without any event of an account.
         for (scope, id) in authorizations {
-            let read = || self.observer.authorization(&scope, &id, None);
+            let read = || self.observer.authorization(&scope, &id, Some(because));
             match patiently(read, Trouble::may_pass).await {
                 Ok(()) | Err(Trouble::Read(CallError::Malformed { .. })) => {}
                 Err(error) => return Err(error.into()),
