@@ -106,9 +106,8 @@ impl Scene {
         let out = self.role.process.out();
         let commands = out.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let links = commands.filter(|command| command["subject"] == authorization);
-        let links: Vec<String> = links
-            .filter_map(|one| one["data"]["relink_url"].as_str().map(str::to_owned))
-            .collect();
+        let links: Vec<String> =
+            links.filter_map(|one| one["data"]["relink_url"].as_str().map(str::to_owned)).collect();
         links.last().cloned()
     }
 

@@ -203,6 +203,15 @@ impl Account {
             .max()
     }
 
+    /// Whether its status was read after that observation: in the second of an event nothing
+    /// tells which of the two is newer, while reads of one second belong together.
+    pub fn is_read_since(&self, stamp: Stamp) -> bool {
+        match stamp.1 {
+            Source::Event => self.read_at() > Some(stamp.0),
+            Source::Read => self.read_at() >= Some(stamp.0),
+        }
+    }
+
     /// The smallest distance, in seconds, between this stamp and a stamp of another status.
     pub fn nearest_contradiction(&self, status: Status, stamp: Stamp) -> Option<i64> {
         let others = [

@@ -8,7 +8,7 @@ use crate::command::Because;
 use crate::decide::Deciding;
 use crate::id::{AccountId, AccountKey, Home, HomeKey};
 use crate::input::{Deferred, Verdict};
-use crate::observation::{AccountObservation, Action, Source, Status};
+use crate::observation::{AccountObservation, Action, Source, Stamp, Status};
 use crate::time::{Second, Span, Time};
 
 /// What an account was before it was observed.
@@ -146,7 +146,7 @@ impl Deciding<'_> {
         self.note_account(aggregate, seen, &account, before, merged);
         let verdict = self.doubts(aggregate, seen, &account, before, merged);
         if before.status == Some(Status::Inactive) && account.status() == Some(Status::Active) {
-            self.suspect_siblings(aggregate, &seen.account, seen.stamp.0);
+            self.suspect_siblings(aggregate, &seen.account, seen.stamp);
         }
         if before.expiring && !account.is_expiring() && aggregate.is_expiring() {
             self.ask_authorization(aggregate, Because::Forecast, seen.stamp.0);
@@ -176,7 +176,9 @@ impl Deciding<'_> {
                 .is_some_and(|distance| distance <= self.policy.doubt_window_s)
         });
         let settled = account.status() == Some(Status::Disconnected);
-        if is_event && !settled && (merged.tied || (near && merged.fresh_status)) {
+        // A read of the event's own second outweighs it, and may still be the older of the two.
+        let outweighed = account.read_at() == Some(second) && seen.status != account.status();
+        if is_event && !settled && (merged.tied || near && (merged.fresh_status || outweighed)) {
             self.ask_account(aggregate, id, Because::Doubt, second);
         } else if !is_event
             && !settled
@@ -216,11 +218,12 @@ impl Deciding<'_> {
         &mut self,
         aggregate: &mut Aggregate,
         back: &AccountId,
-        second: Second,
+        stamp: Stamp,
     ) {
+        let second = stamp.0;
         let of = |wanted: fn(&Account) -> bool, aggregate: &Aggregate| -> Vec<AccountId> {
             let others = aggregate.accounts.iter().filter(|(id, _)| *id != back);
-            let unread = others.filter(|(_, one)| one.read_at() < Some(second));
+            let unread = others.filter(|(_, one)| !one.is_read_since(stamp));
             unread.filter(|(_, one)| wanted(one)).map(|(id, _)| id.clone()).collect()
         };
         for sibling in of(Account::needs_relink, aggregate) {

@@ -47,7 +47,7 @@ impl Deciding<'_> {
         if let Some(second) = account.came_back_at()
             && !before.came_back
         {
-            self.suspect_siblings(aggregate, id, second);
+            self.suspect_siblings(aggregate, id, Stamp(second, Source::Event));
         }
         if account.expects_nothing_since() > before.expects_nothing {
             self.doubt_own_forecast(aggregate);

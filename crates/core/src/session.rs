@@ -103,7 +103,7 @@ impl Deciding<'_> {
         let doubtful: Vec<AccountId> = aggregate
             .accounts
             .iter()
-            .filter(|(_, one)| one.read_at() < Some(second))
+            .filter(|(_, one)| !one.is_read_since(seen.stamp))
             .filter(|(id, one)| one.needs_relink() || one.is_expiring() && !told.contains(id))
             .map(|(id, _)| id.clone())
             .collect();

@@ -130,6 +130,22 @@ fn the_second_of_two_events_of_one_second_is_not_dropped_but_verified() {
 }
 
 #[test]
+fn news_of_the_second_of_a_read_is_verified_since_the_read_may_be_older() {
+    let (active, broken) = (Truth::new("fca_a", X), expired("fca_a"));
+    let mut desk = Desk::new(0);
+    for seen in [active.event(0), broken.event(0), broken.read(0)] {
+        desk.see(seen);
+    }
+    let before = desk.count("verify_accounts");
+    desk.see(active.event(0));
+    assert_eq!(desk.count("verify_accounts"), before + 1);
+    assert_eq!(desk.account("fca_a").status(), Some(Status::Inactive), "until it is answered");
+    desk.see(active.read(1));
+    assert_eq!(desk.account("fca_a").status(), Some(Status::Active));
+    assert_eq!(desk.count("verify_accounts"), before + 1);
+}
+
+#[test]
 fn two_reads_of_one_second_that_differ_are_read_once_more() {
     let mut desk = Desk::new(5);
     desk.see(expired("fca_a").event(0));

@@ -63,7 +63,10 @@ async fn all_differences_are_reported_with_argument_and_values() {
         for queue in WorkQueue::ALL {
             assert!(different.iter().any(|mismatch| mismatch.name == queue.name()), "{error}");
         }
-        assert!(error.to_string().contains("delete it when it is empty, then run `relink migrate`"), "{error}");
+        assert!(
+            error.to_string().contains("delete it when it is empty, then run `relink migrate`"),
+            "{error}"
+        );
     }
 }
 
