@@ -10,6 +10,7 @@ mod bad_input;
 mod bodies;
 mod configuration;
 mod drain;
+mod forecast;
 mod killed;
 mod main_job;
 mod missed;
@@ -106,4 +107,9 @@ fn what_stripe_never_told_is_found_by_reading() {
 #[test]
 fn standalone_catches_up_by_itself() {
     without_servers(missed::standalone_catches_up_by_itself);
+}
+
+#[test]
+fn the_forecast_tells_stripes_dates_from_ours() {
+    without_servers(forecast::the_forecast_tells_stripes_dates_from_ours);
 }

@@ -12,6 +12,7 @@
 
 pub mod account;
 pub mod aggregate;
+pub mod bank;
 mod case;
 pub mod command;
 pub mod decide;

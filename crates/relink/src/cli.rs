@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Reconcile(Box<ReconcileArgs>),
     /// Read the accounts of given holders: fill an empty Relink
     Backfill(Box<BackfillArgs>),
+    /// What will need a relink, by week, bank and health
+    Forecast(ForecastArgs),
     /// JSON Schemas of everything that Relink publishes
     Schema(SchemaArgs),
 }
@@ -440,6 +442,20 @@ pub(crate) struct BackfillArgs {
     pub(crate) amqp: AmqpArgs,
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForecastArgs {
+    /// A table of what banks do, in place of the one that is shipped (TOML)
+    #[arg(long, env = "RELINK_BANKS")]
+    pub(crate) banks: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

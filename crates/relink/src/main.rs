@@ -59,6 +59,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => role::demo::run(args).await,
         Command::Migrate(args) => operator::migrate::run(args).await,
         Command::Explain(args) => operator::explain::run(args).await,
+        Command::Forecast(args) => operator::forecast::run(args).await,
         Command::CatchUp(args) => operator::catch_up::run(*args).await,
         Command::Reconcile(args) => operator::reconcile::run(*args).await,
         Command::Backfill(args) => operator::backfill::run(*args).await,

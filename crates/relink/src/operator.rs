@@ -3,7 +3,29 @@
 pub(crate) mod backfill;
 pub(crate) mod catch_up;
 pub(crate) mod explain;
+pub(crate) mod forecast;
 pub(crate) mod migrate;
 pub(crate) mod reconcile;
 pub(crate) mod schema;
 mod with_stripe;
+
+use std::sync::Arc;
+
+use relink_engine::store::Store;
+use relink_postgres::PostgresStore;
+use relink_sqlite::SqliteStore;
+
+use crate::failure::Failure;
+use crate::settings::Database;
+
+/// The store, for reading.
+async fn store(database: Database) -> Result<Arc<dyn Store>, Failure> {
+    Ok(match database {
+        Database::Postgres(config) => {
+            Arc::new(PostgresStore::connect(*config).await.map_err(Failure::unavailable)?)
+        }
+        Database::Sqlite(path) => {
+            Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
+        }
+    })
+}

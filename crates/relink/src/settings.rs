@@ -87,6 +87,21 @@ impl Problems {
         self.parse(name, text, "an address and port such as 127.0.0.1:8080")
     }
 
+    /// A table that is shipped, or that a file of the operator's replaces.
+    pub(crate) fn table<T>(
+        &mut self,
+        name: &str,
+        file: Option<&str>,
+        read: impl FnOnce(Option<&str>) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = file.filter(|file| !file.is_empty()).map(|file| {
+            std::fs::read_to_string(file)
+                .map_err(|error| self.add(format!("{name}: {file} cannot be read: {error}")))
+        });
+        let text = text.transpose().ok()?;
+        read(text.as_deref()).map_err(|problem| self.add(format!("{name}: {problem}"))).ok()
+    }
+
     pub(crate) fn amqp(&mut self, args: AmqpArgs) -> Option<RabbitConfig> {
         let count = self.0.len();
         let Some(url) = self.confidential("RELINK_AMQP_URL", args.amqp_url, args.amqp_url_file)

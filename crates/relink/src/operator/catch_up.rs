@@ -37,7 +37,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     let catch_up = CatchUp {
         client,
         budget,
-        store: with_stripe::store(database).await?,
+        store: super::store(database).await?,
         publisher,
         wall: Arc::new(SystemClock),
         events: catch_up::register(&Registry::new()).map_err(Failure::software)?,

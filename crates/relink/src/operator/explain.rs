@@ -9,13 +9,11 @@ use std::io::IsTerminal as _;
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, Home, HomeKey};
 use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError};
-use relink_postgres::PostgresStore;
-use relink_sqlite::SqliteStore;
 
 use crate::cli::ExplainArgs;
 use crate::failure::Failure;
 use crate::output::print;
-use crate::settings::{Database, Databases, Problems};
+use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
 /// Everything about one home.
@@ -40,14 +38,7 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
     let Some(database) = database else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let store: Box<dyn Store> = match database {
-        Database::Postgres(config) => {
-            Box::new(PostgresStore::connect(*config).await.map_err(Failure::unavailable)?)
-        }
-        Database::Sqlite(path) => {
-            Box::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
-        }
-    };
+    let store = super::store(database).await?;
     let found = find(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
     let event = event(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
     let nothing = found.is_empty() && event.is_none();

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let store = with_stripe::store(database).await?;
+    let store = super::store(database).await?;
     let begin = SystemClock.now();
     let all = store.count_unheard(begin).await.map_err(Failure::unavailable)?;
     let rate = stripe.reads_per_second;

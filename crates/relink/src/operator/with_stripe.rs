@@ -7,10 +7,7 @@ use std::time::Duration;
 use prometheus::Registry;
 use relink_bus::port::Publisher;
 use relink_engine::clock::SystemClock;
-use relink_engine::store::Store;
-use relink_postgres::PostgresStore;
 use relink_rabbitmq::{RabbitConfig, RabbitPublisher};
-use relink_sqlite::SqliteStore;
 use relink_stripe::client::{Budget, Client};
 use relink_worker_followup::Observer;
 use tokio_util::sync::CancellationToken;
@@ -59,18 +56,6 @@ pub(super) fn client(stripe: Stripe) -> Result<(Client, Arc<Budget>), Failure> {
     let config = stripe.client.ok_or_else(|| Failure::software("there is no key"))?;
     let client = Client::new(config).map_err(Failure::unavailable)?;
     Ok((client, Arc::new(Budget::new(stripe.reads_per_second))))
-}
-
-/// The store, for reading.
-pub(super) async fn store(database: Database) -> Result<Arc<dyn Store>, Failure> {
-    Ok(match database {
-        Database::Postgres(config) => {
-            Arc::new(PostgresStore::connect(*config).await.map_err(Failure::unavailable)?)
-        }
-        Database::Sqlite(path) => {
-            Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
-        }
-    })
 }
 
 /// A publisher that is connected, to a broker with everything in place.

@@ -113,12 +113,7 @@ impl Problems {
     }
 
     fn texts(&mut self, file: Option<String>) -> Option<Texts> {
-        let texts = match file.filter(|file| !file.is_empty()) {
-            None => Texts::shipped(),
-            Some(file) => std::fs::read_to_string(&file)
-                .map_err(|error| format!("{file} cannot be read: {error}"))
-                .and_then(|text| Texts::read(&text)),
-        };
-        texts.map_err(|problem| self.add(format!("RELINK_PORTAL_TEXTS: {problem}"))).ok()
+        let read = |text: Option<&str>| text.map_or_else(Texts::shipped, Texts::read);
+        self.table("RELINK_PORTAL_TEXTS", file.as_deref(), read)
     }
 }
