@@ -113,3 +113,8 @@ fn standalone_catches_up_by_itself() {
 fn the_forecast_tells_stripes_dates_from_ours() {
     without_servers(forecast::the_forecast_tells_stripes_dates_from_ours);
 }
+
+#[test]
+fn a_ga_destination_costs_one_read_and_gives_the_same_prompt() {
+    without_servers(standalone::a_ga_destination_costs_one_read_and_gives_the_same_prompt);
+}

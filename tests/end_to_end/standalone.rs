@@ -11,7 +11,7 @@ use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use relink_sim::{Link, Relink, Sim, SimConfig};
+use relink_sim::{GA_VERSION, Link, Relink, Sim, SimConfig};
 use relink_tests::process::{Settings, free_address, run};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
@@ -128,6 +128,48 @@ async fn explains_accounts_and_events(database: &str, sim: &Sim, account: &str) 
             assert_eq!(told, json!({ "event": null, "found": [] }));
         }
     }
+}
+
+/// Bodies of a GA version tell neither authorization nor cause: each is read, once.
+pub(crate) async fn a_ga_destination_costs_one_read_and_gives_the_same_prompt(stage: &Stage) {
+    let listen = free_address();
+    let sim = Sim::new(SimConfig {
+        webhook_url: Some(format!("http://{listen}/webhooks/stripe")),
+        webhook_secret: WEBHOOK_SECRET.to_owned(),
+        webhook_version: GA_VERSION.to_owned(),
+        ..SimConfig::default()
+    });
+    let api = crate::system::Api::serve(&sim).await;
+    let mut settings = api.settings();
+    let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
+    settings.extend([
+        ("RELINK_STRIPE_API_KEY", "sk_test_sim".to_owned()),
+        ("RELINK_DATABASE_URL", database.clone()),
+        ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        ("RELINK_INGRESS_LISTEN", listen.to_string()),
+    ]);
+    let role = begin(stage.folder(), &settings).await;
+    let linked = sim.link(Link::of("cus_1", "Harbor Federal Bank", 1)).unwrap();
+    let authorization = linked.authorization.unwrap();
+    let count = |kind: &str| role.process.out().matches(&format!("\"relink.{kind}.v1\"")).count();
+    until(async || match count("verify_accounts") {
+        1 => Ok(()),
+        other => Err(format!("{other} reads for the authorization")),
+    })
+    .await;
+    sim.expire(&authorization).unwrap();
+    until(async || match count("prompt_relink") {
+        1 => Ok(()),
+        other => Err(format!("{other} prompts")),
+    })
+    .await;
+    assert_eq!((count("verify_accounts"), count("pause_data")), (2, 1), "{}", role.process.out());
+    let lines = role.process.out();
+    let prompt = lines.lines().find(|line| line.contains("relink.prompt_relink.v1")).unwrap();
+    let prompt: Value = serde_json::from_str(prompt).unwrap();
+    assert_eq!(prompt["subject"], authorization);
+    assert_eq!(prompt["data"]["cause"], "access_expired");
+    role.process.stop().await;
 }
 
 /// The embedded bus over an external database: no broker, and none in `migrate`.

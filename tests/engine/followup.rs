@@ -5,7 +5,7 @@ use std::time::Duration;
 use relink_bus::port::{ParkReason, PublishError, Publisher as _, Settlement, Subscriber as _};
 use relink_core::input::Happened;
 use relink_core::observation::{Source, Status};
-use relink_sim::{FaultKind, GA_VERSION};
+use relink_sim::{FaultKind, GA_VERSION, Link};
 
 use crate::scene::{READS_PER_SECOND, Setting, USUAL, message, scene, stage};
 
@@ -133,6 +133,25 @@ async fn more_commands_than_are_in_hand_at_a_time_are_all_carried_out() {
     let answers = scene.bus.publish_all(commands).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!((scene.counted("done"), scene.happened().len()), (60, 60));
+}
+
+#[tokio::test]
+async fn a_thousand_doubtful_accounts_are_each_read_once_within_stripes_limit() {
+    // A little above the budget: Stripe counts by its own clock.
+    let limit = Some(250);
+    let scene = scene(Setting { limit, ..USUAL }).await;
+    let commands: Vec<_> = (0..10)
+        .map(|number| {
+            let link = Link::of(&format!("cus_{number}"), "Cedar Valley Bank", 100);
+            let accounts = scene.sim.link(link).unwrap().accounts;
+            scene.verify(&accounts.iter().map(String::as_str).collect::<Vec<_>>(), false)
+        })
+        .collect();
+    let answers = scene.bus.publish_all(commands).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!((scene.counted("done"), scene.counted("retried")), (10, 0));
+    assert_eq!((scene.reads("account", "ok"), scene.reads("account", "rate_limited")), (1000, 0));
+    assert_eq!(scene.happened().len(), 1000);
 }
 
 #[tokio::test]

@@ -59,10 +59,16 @@ pub(crate) struct Setting {
     pub(crate) key: Option<&'static str>,
     pub(crate) version: &'static str,
     pub(crate) duties: Duties,
+    /// How many reads a second Stripe admits.
+    pub(crate) limit: Option<u32>,
 }
 
-pub(crate) const USUAL: Setting =
-    Setting { key: Some("sk_test_sim"), version: PREVIEW_VERSION, duties: Duties::ALL };
+pub(crate) const USUAL: Setting = Setting {
+    key: Some("sk_test_sim"),
+    version: PREVIEW_VERSION,
+    duties: Duties::ALL,
+    limit: None,
+};
 
 /// With somebody who accepts the observations.
 pub(crate) async fn scene(setting: Setting) -> Scene {
@@ -72,7 +78,8 @@ pub(crate) async fn scene(setting: Setting) -> Scene {
 }
 
 pub(crate) async fn stage(setting: Setting) -> Scene {
-    let sim = Sim::new(SimConfig::default());
+    let read_limit_per_second = setting.limit;
+    let sim = Sim::new(SimConfig { read_limit_per_second, ..SimConfig::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = sim.clone();

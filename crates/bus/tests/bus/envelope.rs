@@ -10,7 +10,7 @@ use relink_bus::envelope::{
 use relink_bus::schema;
 use relink_bus::topology::{Exchange, WorkQueue};
 use relink_core::command::{Body, Command};
-use relink_core::id::Scope;
+use relink_core::id::{ID_BYTES_MAX, Scope};
 use relink_core::time::Time;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -184,6 +184,23 @@ fn an_observation_carries_the_object_untouched_under_a_stable_id() {
     assert_eq!(later.id, message.id, "the same second of the same object, for the same request");
     assert_ne!(observed("fca_1", 1_793_624_400, None).id, message.id);
     assert_ne!(observed("fca_2", 1_793_624_399, None).id, message.id);
+}
+
+#[test]
+fn requests_of_two_homes_in_one_second_are_two_observations() {
+    let long = "x".repeat(ID_BYTES_MAX);
+    let id = |request: &str| {
+        let scope = Scope::connected(false, &long);
+        let read_at = 9_999_999_999;
+        let observed = Observed { stripe_account: None, livemode: false, read_at, object: None };
+        let request = Some(request.into());
+        let kind = ObservedKind::Account;
+        observation(kind, &long, &scope, &observed, request, DECIDED).unwrap().id
+    };
+    let (provisional, own) = (id("live:fca_1:verify-1"), id("live:fcauth_1:verify-1"));
+    assert_ne!(provisional, own);
+    assert!(own.ends_with(":verify-1-6e5c625f"), "the same in every version: {own}");
+    assert!(id("live:fcauth_1:verify-4294967295").len() <= 255, "an AMQP short string");
 }
 
 #[test]
