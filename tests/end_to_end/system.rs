@@ -36,6 +36,9 @@ impl Api {
             ("RELINK_STRIPE_READS_PER_SECOND", "2000".to_owned()),
             ("RELINK_SETTLE_SECONDS", "1".to_owned()),
             ("RELINK_CATCH_UP_SILENCE_SECONDS", "0".to_owned()),
+            // Their observations come at any time; whether all is settled could not be told.
+            ("RELINK_REFRESH_DATA", "false".to_owned()),
+            ("RELINK_RECONCILE_ACCOUNTS", "false".to_owned()),
             ("RELINK_RECONCILE_DAYS", "0".to_owned()),
             ("RELINK_BACKGROUND_READS_PER_SECOND", "2000".to_owned()),
             ("RELINK_LOG", "info".to_owned()),
