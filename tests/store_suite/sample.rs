@@ -210,8 +210,9 @@ prop_compose! {
         institution_name in register(text()),
         takeovers in btree_map(text(), takeover(), 0..3),
         reconcile in (of(time()), any::<u32>()).prop_map(|(due, sent)| Reconcile { due, sent }),
-        case in of(case()),
-        last_case in of(closed_case()),
+        // Boxed: as values within values they overflow the stack of a test.
+        case in of(case()).boxed(),
+        last_case in of(closed_case()).boxed(),
         counts in any::<(u32, u32)>(),
         verifies in btree_map(id::<AccountId>(), verify(), 0..3),
         authorization_verify in of(verify()),
