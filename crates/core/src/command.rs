@@ -81,6 +81,17 @@ impl Body {
         }
     }
 
+    /// The account, where a command is about one.
+    pub fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::PauseData(body) => Some(&body.account),
+            Self::ResumeData(body) => Some(&body.account),
+            Self::RefreshData(body) => Some(&body.account),
+            Self::ReplaceAccount(body) => Some(&body.account),
+            _ => None,
+        }
+    }
+
     /// What every command says of whom it concerns.
     pub fn about(&self) -> &About {
         match self {

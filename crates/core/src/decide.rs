@@ -279,8 +279,17 @@ impl<'a> Deciding<'a> {
     }
 
     fn finish(mut self, verdict: Verdict) -> Decision {
-        if let Some(last) = self.notes.last_mut() {
-            last.commands = self.commands.iter().map(|command| command.id.clone()).collect();
+        for command in &self.commands {
+            // What is done about an account belongs to what was noted of it.
+            let account = command.body.account();
+            let own = self
+                .notes
+                .iter()
+                .rposition(|note| note.account.is_some() && note.account.as_ref() == account);
+            let place = own.or(self.notes.len().checked_sub(1));
+            if let Some(note) = place.and_then(|place| self.notes.get_mut(place)) {
+                note.commands.push(command.id.clone());
+            }
         }
         #[cfg(debug_assertions)]
         crate::invariant::assert_decision(

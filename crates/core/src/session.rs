@@ -19,7 +19,8 @@ const RELINK_REACH_S: i64 = 3600;
 impl Deciding<'_> {
     pub(crate) fn session_observed(&mut self, seen: &SessionObservation) -> Verdict {
         let home = self.home(&seen.authorization);
-        let mut applied = false;
+        // First, so that a case that its accounts close knows what closed it.
+        let mut applied = self.edit(&home, |this, aggregate| this.record_attempt(aggregate, seen));
         for account in &seen.accounts {
             applied |= self.account_observed(account) == Verdict::Applied;
         }
@@ -28,15 +29,12 @@ impl Deciding<'_> {
             self.take_over(&home, Arc::from(seen.session.as_str()), takeover);
             applied = true;
         }
-        self.edit(&home, |this, aggregate| {
-            applied |= this.record_attempt(aggregate, seen);
-            if matches!(
-                seen.outcome,
-                Some(RelinkOutcome::Repaired | RelinkOutcome::NewAuthorization(_))
-            ) {
-                this.read_back_after_relink(aggregate, seen);
-            }
-        });
+        let got_in = |how: &RelinkOutcome| {
+            matches!(how, RelinkOutcome::Repaired | RelinkOutcome::NewAuthorization(_))
+        };
+        if seen.outcome.as_ref().is_some_and(got_in) {
+            self.edit(&home, |this, aggregate| this.read_back_after_relink(aggregate, seen));
+        }
         if applied { Verdict::Applied } else { Verdict::Unchanged }
     }
 

@@ -392,6 +392,33 @@ fn a_session_that_succeeded_names_the_outcome() {
 }
 
 #[test]
+fn a_session_that_brings_all_accounts_back_at_once_is_told_as_a_relink() {
+    let mut desk = Desk::new(0);
+    for id in ["fca_a", "fca_b"] {
+        desk.see(expired(id).event(0));
+    }
+    let accounts = ["fca_a", "fca_b"].map(|id| Truth::new(id, X).seen(Stamp::event(START + 90)));
+    let session = SessionObservation {
+        session: "fcsess_1".into(),
+        stamp: Stamp::event(START + 90),
+        authorization: X.into(),
+        outcome: Some(RelinkOutcome::Repaired),
+        accounts: accounts.to_vec(),
+        complete: true,
+    };
+    let decision = desk.see(Happened::SessionObserved(Box::new(session)));
+    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
+    assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
+    let of = |id: &str| -> Vec<&str> {
+        let own = decision.notes.iter().filter(|note| note.account == Some(id.into()));
+        own.flat_map(|note| note.commands.iter().map(|command| command.as_str())).collect()
+    };
+    for id in ["fca_a", "fca_b"] {
+        assert!(of(id).contains(&&*format!("live:{id}:resume-2")), "{id}: {:?}", decision.notes);
+    }
+}
+
+#[test]
 fn a_session_told_after_the_case_closed_still_names_what_ended_it() {
     let session = |id: &str, at: i64, outcome| SessionObservation {
         session: id.into(),

@@ -206,11 +206,14 @@ impl Problems {
         let key = self.secret("RELINK_LINK_KEY", args.link_key, args.link_key_file);
         let url = args.portal_url.filter(|url| !url.is_empty());
         let Some(url) = url else { return (self.0.len() == count).then_some(None) };
-        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        if !url.starts_with("https://") && !local.iter().any(|start| url.starts_with(start)) {
+        if !is_https_or_local(&url) {
             self.add(
                 "RELINK_PORTAL_URL must be https://, or http:// on this host: links are secrets",
             );
+        }
+        if url.contains(['?', '#', '@']) || url.chars().any(char::is_whitespace) {
+            // Not shown: it may hold a password.
+            self.add("RELINK_PORTAL_URL must be scheme, host, port and path only");
         }
         let Some(key) = key else {
             self.add("RELINK_LINK_KEY is not set; links to RELINK_PORTAL_URL are signed with it");
@@ -328,6 +331,14 @@ impl Problems {
         };
         Some(Admin { listen, drain: Duration::from_secs(drain?) })
     }
+}
+
+/// Whether nobody on the way can read or change what is fetched there.
+fn is_https_or_local(url: &str) -> bool {
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let is_host = |rest: &str| rest.is_empty() || rest.starts_with([':', '/']);
+    let is_local = |start: &&str| url.strip_prefix(*start).is_some_and(is_host);
+    url.starts_with("https://") || local.iter().any(is_local)
 }
 
 /// What the operator chose about the rules and about what leaves.

@@ -189,6 +189,9 @@ async fn start(State(portal): State<Portal>, id: Id, request: Request) -> Respon
         if account.as_ref().is_some_and(|account| !found.accounts.contains_key(account)) {
             return Err(Problem::NotFound);
         }
+        if new.permissions.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Problem::Malformed("permissions must name at least one, or be left out."));
+        }
         let permissions: Option<Vec<Arc<str>>> =
             new.permissions.map(|all| all.into_iter().map(Arc::from).collect());
         let subcategories: Vec<Arc<str>> = new.subcategories.into_iter().map(Arc::from).collect();

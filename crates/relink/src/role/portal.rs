@@ -35,6 +35,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         problems.add("RELINK_PORTAL_URL is not set; write the address at which customers reach it");
     }
     let page = problems.page(args.page);
+    problems.page_needs(stripe.as_ref());
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page), Some(admin)) =

@@ -33,10 +33,14 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let webhook = problems.webhook(args.webhook);
     let database = problems.database(args.database, Databases::Both);
     let followup = problems.followup(args.stripe, &args.followup);
+    let has_page = args.link.portal_url.as_ref().is_some_and(|url| !url.is_empty());
     let choices = problems.choices(&args.policy, args.link);
     // The page is there where links lead to it.
-    let links = choices.as_ref().and_then(|choices| choices.links.clone());
-    let page = links.map(|links| (problems.page(args.page), links));
+    let page = has_page.then(|| problems.page(args.page)).flatten();
+    if has_page {
+        problems.page_needs(followup.as_ref().map(|followup| &followup.stripe));
+    }
+    let page = page.zip(choices.as_ref().and_then(|choices| choices.links.clone()));
     let retention = problems.retention(&args.retention);
     let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
@@ -61,8 +65,8 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let store = wiring::open_store(database, &stop).await?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
     let page = match page {
-        Some((Some(page), links)) => Some(setup(page, links).await?),
-        _ => None,
+        Some((page, links)) => Some(setup(page, links).await?),
+        None => None,
     };
     let address: Option<SocketAddr> = listener.local_addr().ok();
     tracing::info!(listen = ?address, "standalone: commands go to standard output");

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use relink_engine::link::Links;
 use relink_portal::{ApiToken, Brand, Colour, Logo, PortalConfig, Texts, UiMode, origin};
 
-use super::Problems;
+use super::{Problems, Stripe, is_https_or_local};
 use crate::cli::PortalArgs;
 
 /// The relink page, but for its public address.
@@ -36,6 +36,13 @@ impl Page {
 }
 
 impl Problems {
+    /// Whether the page's sessions can be made.
+    pub(crate) fn page_needs(&mut self, stripe: Option<&Stripe>) {
+        if stripe.is_some_and(|stripe| stripe.client.is_none()) {
+            self.add("RELINK_STRIPE_API_KEY is not set; the relink page makes sessions with it");
+        }
+    }
+
     /// The relink page of a process that has one.
     pub(crate) fn page(&mut self, args: PortalArgs) -> Option<Page> {
         let listen = self.listen("RELINK_PORTAL_LISTEN", &args.portal_listen);
@@ -72,8 +79,8 @@ impl Problems {
             _ => {}
         }
         let api_tokens = self.api_tokens(args.api_tokens, args.api_tokens_file);
-        if origin(&args.stripe_js_url).is_none() {
-            self.add("RELINK_STRIPE_JS_URL is not an https:// or http:// URL");
+        if origin(&args.stripe_js_url).is_none() || !is_https_or_local(&args.stripe_js_url) {
+            self.add("RELINK_STRIPE_JS_URL must be https://, or http:// on this host");
         }
         Some(Page {
             listen: listen?,
