@@ -234,12 +234,7 @@ impl Relinks {
         &self,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, RelinkError> {
-        let answered = tokio::time::timeout(PATIENCE, async {
-            let turn = self.budget.take().await;
-            let answer = call.await;
-            self.budget.heed(turn, &answer);
-            answer
-        });
+        let answered = tokio::time::timeout(PATIENCE, self.budget.spend(call));
         Ok(answered.await.map_err(|_| RelinkError::Away("timeout"))??)
     }
 }

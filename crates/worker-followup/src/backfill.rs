@@ -8,7 +8,7 @@ use relink_core::id::Scope;
 use relink_core::observation::{AccountObservation, Holder};
 use relink_stripe::client::{CallError, Read};
 
-use crate::observe::{Observer, Seen, Trouble, in_turn, patiently};
+use crate::observe::{Observer, Seen, Trouble, patiently};
 
 /// Reads holders; what is published is decided like any observation.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Backfill {
     /// See [`Trouble`]; to do a holder again does no harm.
     pub async fn holder(&self, scope: &Scope, holder: &Holder) -> Result<Holding, Trouble> {
         let observer = &self.observer;
-        let call = || in_turn(&observer.budget, observer.client.accounts_of_holder(scope, holder));
+        let call = || observer.budget.spend(observer.client.accounts_of_holder(scope, holder));
         let listing = patiently(call, CallError::is_retryable).await?;
         let mut authorizations = BTreeSet::new();
         let because = observer.name_of_run("backfill");

@@ -19,7 +19,7 @@ use relink_stripe::envelope::{Envelope, has_snapshot_form};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::observe::{in_turn, patiently};
+use crate::observe::patiently;
 
 /// As far back as Stripe lists events (Stripe docs: list all events), in seconds.
 pub const LISTED_SECONDS: i64 = 30 * 86_400;
@@ -227,7 +227,7 @@ impl CatchUp {
     ) -> Result<(), CatchUpError> {
         let mut after = None;
         loop {
-            let call = || in_turn(&self.budget, self.client.events(scope, filter, after.as_ref()));
+            let call = || self.budget.spend(self.client.events(scope, filter, after.as_ref()));
             let page = patiently(call, CallError::is_retryable).await?;
             // What was not delivered is listed once more among all.
             let count_known = filter.delivery_success.is_none();

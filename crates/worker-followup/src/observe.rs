@@ -11,7 +11,7 @@ use relink_bus::port::{PublishError, Publisher};
 use relink_core::id::{AccountId, AuthorizationId, Scope, SessionId};
 use relink_core::observation::{AccountObservation, Holder};
 use relink_engine::clock::Clock;
-use relink_stripe::client::{Budget, CallError, Client, Read, Turn};
+use relink_stripe::client::{Budget, CallError, Client, Read};
 use serde_json::value::RawValue;
 
 /// Waits between attempts of what nobody else tries again: with the client's own retries enough
@@ -81,9 +81,7 @@ impl Observer {
         id: &AccountId,
         because: Option<&str>,
     ) -> Result<Option<Read<AccountObservation>>, Trouble> {
-        let turn = self.budget.take().await;
-        let read = self.client.account(scope, id).await;
-        self.note("account", turn, &read);
+        let read = self.spend("account", self.client.account(scope, id)).await;
         let read = match read {
             Ok(read) => Some(read),
             Err(CallError::NotFound(_)) => None,
@@ -103,9 +101,7 @@ impl Observer {
         id: &AuthorizationId,
         because: Option<&str>,
     ) -> Result<(), Trouble> {
-        let turn = self.budget.take().await;
-        let read = self.client.authorization(scope, id).await;
-        self.note("authorization", turn, &read);
+        let read = self.spend("authorization", self.client.authorization(scope, id)).await;
         let read = match read {
             Ok(read) => Some(read),
             // Without the preview there is no such endpoint: nothing to be had is an answer.
@@ -125,9 +121,7 @@ impl Observer {
         id: &SessionId,
         because: Option<&str>,
     ) -> Result<(), Trouble> {
-        let turn = self.budget.take().await;
-        let read = self.client.session(scope, id).await;
-        self.note("session", turn, &read);
+        let read = self.spend("session", self.client.session(scope, id)).await;
         let read = match read {
             Ok(read) => Some(read),
             Err(CallError::NotFound(_)) => None,
@@ -146,9 +140,8 @@ impl Observer {
         holder: &Holder,
         because: Option<&str>,
     ) -> Result<BTreeSet<AccountId>, Trouble> {
-        let turn = self.budget.take().await;
-        let listing = self.client.accounts_of_holder(scope, holder).await;
-        self.note("accounts", turn, &listing);
+        let listing = self.client.accounts_of_holder(scope, holder);
+        let listing = self.spend("accounts", listing).await;
         let mut told = BTreeSet::new();
         for read in listing?.accounts {
             // The client has mapped it once already.
@@ -171,9 +164,8 @@ impl Observer {
         idempotency_key: &str,
         because: Option<&str>,
     ) -> Result<(), Trouble> {
-        let turn = self.budget.take().await;
-        let read = self.client.refresh(scope, id, features, idempotency_key).await;
-        self.note("refresh", turn, &read);
+        let read =
+            self.spend("refresh", self.client.refresh(scope, id, features, idempotency_key)).await;
         self.tell(scope, ObservedKind::Account, id.as_str(), Some(&read?), because).await
     }
 
@@ -214,10 +206,16 @@ impl Observer {
         format!("{what}:{what}-{}", self.wall.now().0)
     }
 
-    fn note<T>(&self, object: &str, turn: Turn, read: &Result<T, CallError>) {
-        self.budget.heed(turn, read);
+    /// Calls within the budget, and counts.
+    async fn spend<T>(
+        &self,
+        object: &str,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let read = self.budget.spend(call).await;
         let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");
         self.reads.with_label_values(&[object, result]).inc();
+        read
     }
 
     fn now_s(&self) -> i64 {
@@ -240,15 +238,4 @@ where
         }
     }
     work().await
-}
-
-/// Takes a turn, calls, and tells the budget.
-pub(crate) async fn in_turn<T, Call>(budget: &Budget, call: Call) -> Result<T, CallError>
-where
-    Call: Future<Output = Result<T, CallError>>,
-{
-    let turn = budget.take().await;
-    let answer = call.await;
-    budget.heed(turn, &answer);
-    answer
 }

@@ -6,6 +6,7 @@ use prometheus::Registry;
 use relink_bus::port::Publisher;
 use relink_engine::clock::SystemClock;
 use relink_engine::engine::{Availability, Engine};
+use relink_engine::store::Store;
 use relink_rabbitmq::{RabbitConfig, RabbitPublisher};
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,18 @@ impl Footing {
         readiness
     }
 
+    /// The database, open, once the broker has what it needs.
+    pub(super) async fn store(
+        &self,
+        amqp: &RabbitConfig,
+        database: Database,
+    ) -> Result<Arc<dyn Store>, Failure> {
+        wiring::prepare_broker(amqp, &self.stop).await?;
+        let store = wiring::open_store(database, &self.stop).await?;
+        self.database.note(&Ok(()));
+        Ok(store)
+    }
+
     /// The engine, once the broker has what it needs and the database is open.
     pub(super) async fn engine(
         &self,
@@ -49,8 +62,7 @@ impl Footing {
         database: Database,
         choices: Choices,
     ) -> Result<Engine, Failure> {
-        wiring::prepare_broker(amqp, &self.stop).await?;
-        let store = wiring::open_store(database, &self.stop).await?;
+        let store = self.store(amqp, database).await?;
         let (publisher, database) = (Arc::clone(&self.publisher), self.database.clone());
         let clock = Arc::new(SystemClock);
         wiring::engine(store, publisher, choices, clock, database, &self.registry)

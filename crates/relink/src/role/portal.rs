@@ -6,20 +6,19 @@ use prometheus::Registry;
 use relink_bus::port::Publisher;
 use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
-use relink_engine::engine::Availability;
 use relink_engine::link::Links;
 use relink_engine::store::Store;
 use relink_ingress::{ServeLimits, serve};
 use relink_portal::{Portal, PortalConfig, PortalParts};
-use relink_rabbitmq::RabbitPublisher;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::footing::Footing;
 use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
 use crate::settings::{Databases, Problems, Stripe};
-use crate::telemetry::{Readiness, bind, start_logging};
-use crate::{shutdown, wiring};
+use crate::telemetry::{bind, start_logging};
+use crate::wiring;
 
 /// Connections of customers, most of them idle between two clicks.
 const CONNECTIONS_MAX: usize = 1024;
@@ -44,28 +43,18 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let stop = shutdown::on_signal()?;
-    let registry = wiring::registry("portal")?;
-    let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let footing = Footing::new("portal", &amqp)?;
+    let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
     tracing::info!(listen = %page.listen, broker = amqp.broker(), "portal");
-    let mut readiness = Readiness::default();
-    let watched = Arc::clone(&publisher);
-    readiness.needs("broker", move || watched.is_ready());
     // The page itself says when the database is away later on.
-    let database_state = Availability::default();
-    let watched = database_state.clone();
-    readiness.needs("database", move || watched.is_available());
-    let (work_stop, work_registry) = (stop.clone(), registry.clone());
+    let readiness = footing.readiness();
     let work = async move {
-        wiring::prepare_broker(&amqp, &work_stop).await?;
-        let store = wiring::open_store(database, &work_stop).await?;
-        database_state.note(&Ok(()));
+        let store = footing.store(&amqp, database).await?;
         let setup = Setup { listener, config: page.config(&links), links };
-        let publisher = publisher as Arc<dyn Publisher>;
         let clock = Arc::new(SystemClock);
-        let portal = setup.build(store, publisher, stripe, clock, &work_registry)?;
-        portal.run(work_stop).await;
+        let portal = setup.build(store, footing.publisher, stripe, clock, &footing.registry)?;
+        portal.run(footing.stop).await;
         Ok(())
     };
     super::run(admin, registry, readiness, stop, work).await

@@ -62,6 +62,20 @@ impl Budget {
         turn
     }
 
+    /// Waits for a turn, calls, and learns from what came of it.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn spend<T>(
+        &self,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let turn = self.take().await;
+        let answer = call.await;
+        self.heed(turn, &answer);
+        answer
+    }
+
     /// Learns from what came of the read that had this turn.
     pub fn heed<T>(&self, turn: Turn, answer: &Result<T, CallError>) {
         if answer.as_ref().is_err_and(CallError::is_over_rate) {
