@@ -5,6 +5,7 @@
 //! and a command stays in the outbox until its consumer has accepted it. What is set aside goes
 //! to a [`ParkingLot`]. Queues are bounded; a full one makes publishers wait.
 
+mod embedded;
 mod subscriber;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use crate::message::{Delivery, Message, Receipt};
 use crate::port::{ParkingLot, PublishError, Publisher, publish_together};
 use crate::topology::WorkQueue;
 
+pub use embedded::{EmbeddedPublisher, Sink};
 pub use subscriber::InProcessSubscriber;
 
 /// How many messages a queue holds before its publishers wait.

@@ -248,6 +248,7 @@ impl Consumer {
         self.subscriber.pause().await;
         while !stop.is_cancelled() {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(*wait) => {}
             }

@@ -23,8 +23,8 @@ use crate::store::{OutboxRow, Store, StoreError};
 const CLAIM: usize = 256;
 /// How long a claim lasts: longer than a publish with its confirm timeout.
 const CLAIM_SPAN: Span = Span::seconds(30);
-/// How often the relay looks for what was left behind.
-const SWEEP: Duration = Duration::from_millis(1000);
+/// How often the relay usually looks for what was left behind.
+pub const SWEEP: Duration = Duration::from_millis(1000);
 
 /// Publishes committed commands.
 #[derive(Clone)]
@@ -126,8 +126,8 @@ impl Outbox {
         linked.inspect_err(|error| tracing::error!(%error, "a prompt goes out without link")).ok()
     }
 
-    /// The relay: sweeps until told to stop.
-    pub async fn relay(self, stop: CancellationToken) {
+    /// The relay: sweeps in each `period` until told to stop.
+    pub async fn relay(self, period: Duration, stop: CancellationToken) {
         let mut away = false;
         while !stop.is_cancelled() {
             match self.sweep().await {
@@ -139,8 +139,9 @@ impl Outbox {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(SWEEP) => {}
+                () = tokio::time::sleep(period) => {}
             }
         }
     }

@@ -64,6 +64,7 @@ impl Scheduler {
             // After a failure soon again, whatever the period.
             let wait = if failing { period.min(Duration::from_secs(2)) } else { period };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
             }

@@ -1,26 +1,16 @@
-//! Where the commands of a standalone process go: standard output, a URL, and its own followup
-//! worker.
+//! Where the commands of a standalone process go: standard output and a URL.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use relink_bus::in_process::InProcessBus;
+use relink_bus::in_process::Sink;
 use relink_bus::message::Message;
-use relink_bus::port::{PublishError, Publisher, publish_together};
-use relink_bus::topology::Exchange;
+use relink_bus::port::PublishError;
 
 use crate::output::write_line;
-
-/// Takes commands; an error leaves the command in the outbox, and the relay tries again.
-#[async_trait]
-pub(crate) trait Sink: Send + Sync {
-    async fn deliver(&self, command: &Message) -> Result<(), PublishError>;
-}
 
 /// Writes one JSON document a line.
 pub(crate) struct Stdout;
@@ -92,80 +82,5 @@ impl Sink for Post {
             Err(error) if error.is_timeout() => Err(PublishError::TimedOut),
             Err(_) => Err(PublishError::Away),
         }
-    }
-}
-
-/// How long the outbox waits for the followup worker; a command on its retry ladder takes longer
-/// and is asked about again by the relay.
-const FOLLOWUP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The publisher of a standalone process: events go to its workers, commands to its sinks and to
-/// its followup worker.
-#[derive(Clone)]
-pub(crate) struct EmbeddedPublisher {
-    bus: InProcessBus,
-    sinks: Arc<[Arc<dyn Sink>]>,
-    /// Commands that the followup worker has not settled: the relay must not add another copy.
-    under_way: Arc<Mutex<HashSet<Arc<str>>>>,
-}
-
-impl EmbeddedPublisher {
-    pub(crate) fn new(bus: InProcessBus, sinks: Vec<Arc<dyn Sink>>) -> Self {
-        Self { bus, sinks: sinks.into(), under_way: Arc::default() }
-    }
-
-    async fn command(&self, message: Message) -> Result<(), PublishError> {
-        let followed_up = self.bus.routes(&message);
-        if followed_up && !self.mark(&message.id) {
-            return Err(PublishError::Busy);
-        }
-        for sink in self.sinks.iter() {
-            if let Err(error) = sink.deliver(&message).await {
-                self.unmark(&message.id);
-                return Err(error);
-            }
-        }
-        if !followed_up {
-            return Ok(());
-        }
-        let publisher = self.clone();
-        let following_up = tokio::spawn(async move {
-            let id = Arc::clone(&message.id);
-            let result = publisher.bus.publish(message).await;
-            publisher.unmark(&id);
-            result
-        });
-        match tokio::time::timeout(FOLLOWUP_PATIENCE, following_up).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(PublishError::Away),
-            Err(_) => Err(PublishError::TimedOut),
-        }
-    }
-
-    fn mark(&self, id: &Arc<str>) -> bool {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.insert(Arc::clone(id))
-    }
-
-    fn unmark(&self, id: &str) {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-}
-
-#[async_trait]
-impl Publisher for EmbeddedPublisher {
-    async fn publish(&self, message: Message) -> Result<(), PublishError> {
-        match message.exchange {
-            Exchange::Events => self.bus.publish(message).await,
-            Exchange::Commands => self.command(message).await,
-        }
-    }
-
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        publish_together(self, messages).await
-    }
-
-    fn is_ready(&self) -> bool {
-        self.bus.is_ready()
     }
 }

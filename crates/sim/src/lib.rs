@@ -46,7 +46,7 @@ pub use event::EventType;
 pub use model::{Action, Cause, NumberStatus, RefreshStatus};
 pub use outbox::Attempt;
 pub use signature::{sign, signature_header};
-pub use sim::{ClockChange, Fault, FaultKind, Sim};
+pub use sim::{ClockChange, Fault, FaultKind, Mail, Sim};
 pub use traffic::{Traffic, TrafficConfig, TrafficEvent};
 pub use verb::{Change, Feature, Link, LinkAccount, Outcome, Relink, Target, Verb};
 pub use version::{GA_VERSION, PREVIEW_VERSION};

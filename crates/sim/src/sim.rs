@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::config::{DeliveryChange, SimConfig};
 use crate::error::SimError;
+use crate::event::{Event, EventType};
 use crate::outbox::Attempt;
 use crate::state::State;
 use crate::verb::{Change, Verb};
@@ -65,6 +67,19 @@ pub struct Fault {
     pub kind: FaultKind,
     /// How long the call is kept waiting first.
     pub after: Duration,
+}
+
+/// An event as a webhook carries it.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Counts the events, without gaps.
+    pub sequence: usize,
+    /// The id in the body.
+    pub id: String,
+    /// The event's type.
+    pub kind: EventType,
+    /// What is signed and sent.
+    pub body: Bytes,
 }
 
 impl Sim {
@@ -187,6 +202,31 @@ impl Sim {
     pub fn events(&self) -> Vec<Value> {
         let bodies: Vec<_> = self.lock().events.iter().map(|event| event.body.clone()).collect();
         bodies.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect()
+    }
+
+    /// The events from this number on, in the form that the destination gets; who carries them by
+    /// himself asks for those behind the last one, and says [`Sim::mark_delivered`].
+    pub fn mail(&self, from: usize) -> Vec<Mail> {
+        let mut state = self.lock();
+        let wanted = |event: &&Event| event.sequence >= from;
+        let events: Vec<Event> = state.events.iter().filter(wanted).cloned().collect();
+        events
+            .iter()
+            .map(|event| {
+                let outgoing = state.outgoing(event, 0);
+                Mail {
+                    sequence: event.sequence,
+                    id: outgoing.id,
+                    kind: event.kind,
+                    body: outgoing.body,
+                }
+            })
+            .collect()
+    }
+
+    /// Remembers that an event was answered with 2xx.
+    pub fn mark_delivered(&self, sequence: usize) {
+        self.lock().mark_delivered(sequence);
     }
 
     /// An account in preview shape.

@@ -215,7 +215,7 @@ impl State {
     }
 
     /// An event in the form the destination gets.
-    fn outgoing(&mut self, event: &Event, retries: u32) -> Outgoing {
+    pub(crate) fn outgoing(&mut self, event: &Event, retries: u32) -> Outgoing {
         let (id, body) = if self.config.delivery.thin && event.kind.has_thin_form() {
             let id = self.random.travel_id("evt");
             let body = thin(event, &id, self.config.livemode).to_string();

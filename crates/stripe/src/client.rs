@@ -15,8 +15,10 @@ mod event;
 mod read;
 mod session;
 mod transport;
+mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 
 use relink_core::id::{AuthorizationId, Scope};
 use relink_core::observation::AuthorizationObservation;
@@ -28,9 +30,11 @@ pub use error::{CallError, Malformed, Trace};
 pub use event::{EventFilter, EventPage, TYPES_MAX};
 pub use read::{Listing, Observed, Read};
 pub use session::{NewSession, SessionMade};
+pub use wire::{Wire, WireError};
 
 use answer::Answer;
 use transport::Transport;
+use wire::Network;
 
 /// The path all but the events stand under.
 const CONNECTIONS: &str = "financial_connections";
@@ -49,7 +53,13 @@ impl Client {
     ///
     /// Makes ring the process's TLS provider where none is installed yet.
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
-        Ok(Self { transport: Transport::new(&config)? })
+        let network = Arc::new(Network::new(&config)?);
+        Self::over(config, network)
+    }
+
+    /// A client whose requests take another way than the network.
+    pub fn over(config: ClientConfig, wire: Arc<dyn Wire>) -> Result<Self, ConfigError> {
+        Ok(Self { transport: Transport::new(&config, wire)? })
     }
 
     /// The mode of the key, where its prefix tells; objects of the other mode are not to be had.

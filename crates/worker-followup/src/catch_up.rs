@@ -159,6 +159,7 @@ impl CatchUp {
                 }
             };
             let result = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 result = work => result,
             };
@@ -180,6 +181,7 @@ impl CatchUp {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }

@@ -102,6 +102,7 @@ impl Reconcile {
             }
             let before = Time(self.observer.wall.now().0.saturating_sub(age_ms));
             let result = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 result = self.walk_on(&mut after, before, |_| {}) => result,
             };
@@ -111,6 +112,7 @@ impl Reconcile {
                 Err(error) => tracing::warn!(%error, "comparing with Stripe goes on later"),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }

@@ -173,6 +173,7 @@ impl Subscriber for InProcessSubscriber {
                 break;
             }
             tokio::select! {
+                biased;
                 () = &mut full => break,
                 entry = shelf.receiver.recv() => match entry {
                     Some(entry) => shelf.taken.push_back(entry),

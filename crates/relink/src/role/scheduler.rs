@@ -1,5 +1,6 @@
 //! Timers, relay, retention, and what is compared with Stripe unasked.
 
+use relink_engine::outbox::SWEEP;
 use relink_engine::scheduler::Scheduler;
 
 use super::footing::Footing;
@@ -37,7 +38,7 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let (store, publisher) = (&engine.store, &footing.publisher);
         let background = Background::new(stripe, background, store, publisher, &footing.registry)?
             .run(footing.stop.clone());
-        let relay = engine.outbox.clone().relay(footing.stop.clone());
+        let relay = engine.outbox.clone().relay(SWEEP, footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
         let scheduler = Scheduler { engine, tick, retention_days }.run(footing.stop);

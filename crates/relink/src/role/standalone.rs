@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use prometheus::Registry;
-use relink_bus::in_process::{InProcessBus, Now};
+use relink_bus::in_process::{EmbeddedPublisher, InProcessBus, Now, Sink};
 use relink_bus::port::{ParkingLot, Publisher, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
 use relink_engine::engine::Availability;
 use relink_engine::link::Links;
+use relink_engine::outbox::SWEEP;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
@@ -23,7 +24,7 @@ use crate::background::Background;
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
 use crate::settings::{self, Choices, Databases, Page, Problems, Retention};
-use crate::sink::{EmbeddedPublisher, Post, Sink, Stdout};
+use crate::sink::{Post, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{shutdown, wiring};
 
@@ -167,7 +168,7 @@ impl Embedded {
             }
             None => None,
         };
-        let relay = engine.outbox.clone().relay(stop.clone());
+        let relay = engine.outbox.clone().relay(SWEEP, stop.clone());
         let scheduler = Scheduler {
             engine: engine.clone(),
             tick: self.retention.tick,

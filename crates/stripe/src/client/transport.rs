@@ -1,29 +1,32 @@
 //! One request and its retries.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request};
 use relink_core::id::Scope;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, Url, redirect};
+use reqwest::Url;
 use secrecy::ExposeSecret;
 
 use super::answer::{self, Answer};
-use super::config::{ClientConfig, ConfigError, RETRIES_MAX, is_header_text, is_loopback};
+use super::config::{ClientConfig, ConfigError, RETRIES_MAX, is_header_text};
 use super::error::{CallError, Malformed, Trace};
-
-/// The longest answer that is read, in bytes: a page of 100 accounts takes about 200 KB.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+use super::wire::{Wire, WireError};
 
 /// The longest key Stripe takes (Stripe docs: idempotent requests).
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 
 #[derive(Clone)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    wire: Arc<dyn Wire>,
+    headers: HeaderMap,
     base: Url,
     /// The mode of the key, where its prefix tells (Stripe docs: API keys).
     pub(super) livemode: Option<bool>,
@@ -50,29 +53,12 @@ struct Failure {
 }
 
 impl Transport {
-    pub(super) fn new(config: &ClientConfig) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: &ClientConfig, wire: Arc<dyn Wire>) -> Result<Self, ConfigError> {
         config.validate()?;
-        let base = config.base_url()?;
-        // Another part of the process may have installed one before; any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("relink/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(config)?)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
-            // A redirect would carry the key to wherever it points; Stripe makes none.
-            .redirect(redirect::Policy::none());
-        if is_loopback(&base) {
-            // A proxy of the environment could not reach this host's own loopback.
-            builder = builder.no_proxy();
-        }
-        if base.scheme() == "http" {
-            // No TLS, so a container without root certificates will do.
-            builder = builder.tls_certs_only([]);
-        }
         Ok(Self {
-            http: builder.build().map_err(|_| ConfigError::Tls)?,
-            base,
+            wire,
+            headers: headers(config)?,
+            base: config.base_url()?,
             livemode: mode_of(config.api_key.expose_secret()),
             retries: config.max_retries.min(RETRIES_MAX),
             retry_base: config.retry_base,
@@ -127,26 +113,38 @@ impl Transport {
     }
 
     async fn attempt(&self, call: &Call<'_>, scope: &Scope) -> Result<Answer, Failure> {
-        let mut request = match &call.post {
-            None => self.http.get(call.url.clone()),
-            Some(post) => self
-                .http
-                .post(call.url.clone())
-                .header(IDEMPOTENCY_KEY, post.idempotency_key)
-                .form(post.form),
-        };
-        if let Some(account) = &scope.stripe_account {
-            request = request.header(STRIPE_ACCOUNT, &**account);
-        }
-        let mut response = request.send().await.map_err(Failure::of_connection)?;
-        let body = read(&mut response).await?;
-        let status = response.status();
+        let request = self.request(call, scope).map_err(|error| Failure { error, retry: false })?;
+        let response = self.wire.exchange(request).await.map_err(Failure::of_wire)?;
+        let (status, headers) = (response.status(), response.headers());
         if !status.is_success() {
-            let retry = answer::should_retry(status, response.headers());
-            let error = answer::refusal(status, response.headers(), &body);
+            let retry = answer::should_retry(status, headers);
+            let error = answer::refusal(status, headers, response.body());
             return Err(Failure { error, retry });
         }
-        Answer::of(response.headers(), &body).map_err(|error| Failure { error, retry: false })
+        Answer::of(headers, response.body()).map_err(|error| Failure { error, retry: false })
+    }
+
+    fn request(&self, call: &Call<'_>, scope: &Scope) -> Result<Request<Bytes>, CallError> {
+        let unfit = || CallError::Malformed { what: Malformed::Request, trace: Trace::default() };
+        let header = |value: &str| HeaderValue::try_from(value).map_err(|_| unfit());
+        let mut body = Bytes::new();
+        let mut headers = self.headers.clone();
+        if let Some(account) = &scope.stripe_account {
+            headers.insert(STRIPE_ACCOUNT, header(account)?);
+        }
+        if let Some(post) = &call.post {
+            headers.insert(IDEMPOTENCY_KEY, header(post.idempotency_key)?);
+            headers.insert(CONTENT_TYPE, FORM);
+            let form = url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(post.form)
+                .finish();
+            body = form.into();
+        }
+        let method = if call.post.is_some() { Method::POST } else { Method::GET };
+        let request = Request::builder().method(method).uri(call.url.as_str()).body(body);
+        let mut request = request.map_err(|_| unfit())?;
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -165,16 +163,22 @@ impl Transport {
     /// up to a half at random so that workers do not return together, never below the base.
     fn delay(&self, attempt: u32) -> Duration {
         let grown = self.retry_base.saturating_mul(2_u32.saturating_pow(attempt));
-        let jittered = grown.min(self.retry_cap).mul_f64(0.5 * (1.0 + rand::random::<f64>()));
+        let jittered = grown.min(self.retry_cap).mul_f64(0.5 * (1.0 + self.wire.chance()));
         jittered.max(self.retry_base)
     }
 }
 
 impl Failure {
-    /// Stripe's SDKs retry whatever happened to the connection. The error itself names the URL
-    /// and goes no further.
-    fn of_connection(error: reqwest::Error) -> Self {
-        let error = if error.is_timeout() { CallError::Timeout } else { CallError::Connection };
+    /// Stripe's SDKs retry whatever happened to the connection.
+    fn of_wire(error: WireError) -> Self {
+        let error = match error {
+            WireError::Timeout => CallError::Timeout,
+            WireError::Connection => CallError::Connection,
+            WireError::TooLarge(headers) => {
+                let error = answer::malformed(&headers, Malformed::TooLarge);
+                return Self { error, retry: false };
+            }
+        };
         Self { error, retry: true }
     }
 }
@@ -196,17 +200,4 @@ fn mode_of(key: &str) -> Option<bool> {
         "test" => Some(false),
         _ => None,
     }
-}
-
-/// Reads the body up to [`ANSWER_BYTES_MAX`].
-async fn read(response: &mut Response) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::of_connection)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            let error = answer::malformed(response.headers(), Malformed::TooLarge);
-            return Err(Failure { error, retry: false });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

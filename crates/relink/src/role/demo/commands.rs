@@ -3,12 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use relink_bus::envelope::CloudEvent;
+use relink_bus::in_process::Sink;
 use relink_bus::message::Message;
 use relink_bus::port::PublishError;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
-
-use crate::sink::Sink;
 
 /// The command that makes Relink read from Stripe.
 pub(super) const VERIFY: &str = "verify_accounts";
