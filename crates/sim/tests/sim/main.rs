@@ -5,7 +5,7 @@
 mod answers;
 mod banks;
 mod dialog;
-
+mod document;
 mod events;
 mod harness;
 mod webhooks;
