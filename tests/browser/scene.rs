@@ -8,10 +8,10 @@ use relink_core::time::Time;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::link::{LinkSigner, Links};
 use relink_sim::{Link, Sim, SimConfig};
-use relink_tests::process::free_address;
+use relink_tests::process::{Process, free_address};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
 use relink_tests::wait::{DEADLINE, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::driver::{Browser, Look, programs};
 
@@ -34,8 +34,7 @@ pub(crate) struct Scene {
 
 /// Plays with everything running, unless there is no browser here.
 pub(crate) async fn play(story: impl AsyncFn(&Scene)) {
-    if programs().is_none() {
-        eprintln!("LEFT OUT: chromium and chromium-driver are not installed");
+    if !is_possible() {
         return;
     }
     if std::env::var_os("RELINK_TEST_AXE").is_none() {
@@ -44,6 +43,29 @@ pub(crate) async fn play(story: impl AsyncFn(&Scene)) {
     let scene = Scene::set().await;
     story(&scene).await;
     scene.end().await;
+}
+
+/// The same with `relink demo` running, and nothing else.
+pub(crate) async fn play_demo(story: impl AsyncFn(&Browser, &Process)) {
+    if !is_possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let settings = vec![("RELINK_DEMO_PORT", free_address().port().to_string())];
+    let demo = Process::start(folder.path(), "demo", &["demo"], &settings);
+    let browser = Browser::start(folder.path()).await;
+    story(&browser, &demo).await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "the console complains: {complaints:?}");
+    browser.end().await;
+    demo.stop().await;
+}
+
+fn is_possible() -> bool {
+    if programs().is_none() {
+        eprintln!("LEFT OUT: chromium and chromium-driver are not installed");
+    }
+    programs().is_some()
 }
 
 impl Scene {
@@ -97,9 +119,8 @@ impl Scene {
         let request = reqwest::Client::new().post(sessions).bearer_auth(API_KEY).form(&form);
         let session: Value = request.send().await.unwrap().json().await.unwrap();
         let secret = session["client_secret"].as_str().unwrap();
-        let script = format!(
-            "window.Stripe('pk').collectFinancialConnectionsAccounts({{ clientSecret: {secret:?} }})"
-        );
+        let options = json!({ "clientSecret": secret });
+        let script = format!("window.Stripe('pk').collectFinancialConnectionsAccounts({options})");
         self.browser.holds("window.Stripe").await;
         self.browser.script(&script).await;
     }

@@ -1,5 +1,5 @@
-//! The writes: make a session, refresh, subscribe, disconnect. The same idempotency key gives the same
-//! answer again; unlike at Stripe, an error is not kept.
+//! The writes: make a session, refresh, subscribe, disconnect. The same idempotency key gives the
+//! same answer again; unlike at Stripe, an error is not kept.
 
 use serde_json::Value;
 
