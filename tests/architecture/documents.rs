@@ -86,7 +86,7 @@ fn settings_in(help: &str) -> Vec<Setting> {
     let named = entries.iter().filter_map(|entry| {
         let (before, behind) = entry.split_once(" [env: ")?;
         let (variable, behind) = behind.split_once(']')?;
-        let meaning = before.split_once("> ")?.1.replace('|', "\\|");
+        let meaning = before.split_once("> ")?.1.trim().replace('|', "\\|");
         let default = behind.trim().strip_prefix("[default: ").unwrap_or_default();
         let default = default.trim_end_matches(']').to_owned();
         let variable = variable.split('=').next()?.to_owned();

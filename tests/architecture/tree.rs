@@ -76,7 +76,11 @@ pub(crate) fn files() -> Vec<String> {
             let kind = entry.file_type().unwrap();
             let name = entry.file_name();
             let built = ["target", ".git", "node_modules"].iter().any(|one| name == *one);
-            if kind.is_dir() && !built {
+            // In a second worktree `.git` is a file that names the first one.
+            if built {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() {
                 let path = entry.path();

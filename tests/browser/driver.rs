@@ -131,6 +131,15 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
+    /// Waits until this is true of the page.
+    pub(crate) async fn holds(&self, expression: &str) {
+        until(async || match self.script(&format!("return !!({expression})")).await {
+            Value::Bool(true) => Ok(()),
+            other => Err(format!("{expression} is {other}")),
+        })
+        .await;
+    }
+
     /// Waits until the page says this.
     pub(crate) async fn says(&self, wanted: &str) {
         until(async || {

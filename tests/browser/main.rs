@@ -2,9 +2,9 @@
 //!
 //! It needs Debian's `chromium` and `chromium-driver`, which `tests/run` installs; without them
 //! each test says that it is left out. `RELINK_TEST_SCREENSHOTS` names a folder for screenshots,
-//! `RELINK_TEST_AXE` a file with axe-core. At the end of each test the console has to be without
-//! a complaint, and no secret may be in the log, the metrics, the database or the browser's own
-//! files.
+//! `RELINK_TEST_AXE` the file with axe-core that `tests/run` fetches. At the end of each test the
+//! console has to be without a complaint, and no secret may be in the log, the metrics, the
+//! database or the browser's own files.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![expect(clippy::print_stderr, reason = "a test tells what is left out")]
@@ -13,23 +13,26 @@ mod accessibility;
 mod driver;
 mod scene;
 
-use relink_sim::Relink;
+use relink_sim::TestBank;
+use relink_tests::process::Process;
+use relink_tests::wait::until;
 use serde_json::json;
 
-use crate::scene::play;
+use crate::scene::{play, play_demo};
 
 /// The button of the page.
 const START: &str = "[data-start]";
 /// The buttons of the simulated bank.
 const RELINK: &str = "[data-outcome=succeeded]";
-const CANCEL: &str = "[data-outcome=cancelled]";
+const LEFT_OUT: &str = "[data-outcome=left_out]";
+const ANOTHER: &str = "[data-outcome=another_authorization]";
 
 #[tokio::test]
 async fn a_customer_relinks_all_accounts() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 3).await;
-        browser.open(&outage.link).await;
+        let link = scene.outage("cus_Ada", 3).await;
+        browser.open(&link).await;
         browser.says("Reconnect Harbor Federal Bank").await;
         scene.look_at("ask").await;
         assert_eq!(scene.sim.state()["sessions"], json!([]), "opening makes no session");
@@ -55,19 +58,13 @@ async fn a_customer_relinks_all_accounts() {
 async fn an_account_that_was_left_out_is_named_and_follows() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 2).await;
-        browser.open(&outage.link).await;
+        let link = scene.outage("cus_Ada", 2).await;
+        browser.open(&link).await;
         browser.click(START).await;
-        browser.says("simulated bank").await;
-        let accounts = Some(vec![outage.accounts[0].clone()]);
-        scene.at_the_bank(Relink { accounts, ..Relink::default() });
-        browser.click(CANCEL).await;
+        browser.click(LEFT_OUT).await;
         browser.says("Almost done").await;
         browser.says("Connect the remaining accounts").await;
         scene.look_at("left-out").await;
-        // The stand-in was told too late; that it says so is no complaint of the page.
-        let complaints = browser.complaints().await;
-        assert!(complaints.iter().all(|one| one.contains("/v3/sessions/")), "{complaints:?}");
         browser.click(START).await;
         browser.click(RELINK).await;
         browser.says("is connected again").await;
@@ -80,16 +77,12 @@ async fn an_account_that_was_left_out_is_named_and_follows() {
 async fn another_authorization_is_explained() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 2).await;
-        browser.open(&outage.link).await;
+        let link = scene.outage("cus_Ada", 2).await;
+        browser.open(&link).await;
         browser.click(START).await;
-        browser.says("simulated bank").await;
-        scene.at_the_bank(Relink { new_authorization: true, ..Relink::default() });
-        browser.click(CANCEL).await;
+        browser.click(ANOTHER).await;
         browser.says("Your bank made a new connection").await;
         scene.look_at("another").await;
-        let complaints = browser.complaints().await;
-        assert!(complaints.iter().all(|one| one.contains("/v3/sessions/")), "{complaints:?}");
         browser.reload().await;
         browser.says("All is well").await;
     })
@@ -97,11 +90,82 @@ async fn another_authorization_is_explained() {
 }
 
 #[tokio::test]
+async fn what_does_not_work_out_is_told_and_can_be_tried_again() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        let link = scene.outage("cus_Ada", 2).await;
+        browser.open(&link).await;
+        for (outcome, said) in [
+            ("no_account", "That was not the account we need"),
+            ("no_authorization", "Signing in did not work"),
+            ("pending", "Nothing was changed"),
+            ("failed", "It did not work this time"),
+        ] {
+            browser.click(START).await;
+            browser.click(&format!("[data-outcome={outcome}]")).await;
+            browser.says(said).await;
+        }
+        scene.look_at("failed").await;
+        browser.click(START).await;
+        browser.click("[data-outcome=account_closed]").await;
+        browser.says("cannot be reconnected").await;
+        scene.look_at("account-closed").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn accounts_that_are_linked_inactive_are_prompted_for() {
+    play(async |scene| {
+        let browser = &scene.browser;
+        // Any page that Stripe.js is on will do for a first link.
+        browser.open(&scene.outage("cus_Ada", 1).await).await;
+        browser.says("Reconnect Harbor Federal Bank").await;
+        scene.link_in_the_browser("cus_Ben").await;
+        let bank = TestBank::InactiveAccounts.name();
+        browser.click(&format!("[data-institution='{bank}']")).await;
+        let authorization = scene.authorization_of("cus_Ben").await;
+        browser.open(&scene.prompt(&authorization).await).await;
+        browser.says(&format!("Reconnect {bank}")).await;
+        browser.click(START).await;
+        browser.click(RELINK).await;
+        browser.says(&format!("{bank} is connected again")).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_link_that_the_demo_opens_with_works_to_the_end() {
+    play_demo(async |browser, demo| {
+        let link = until(async || first_link(&demo.out()).ok_or("no link".into())).await;
+        until(async || told(demo, "Everything keeps running")).await;
+        browser.open(&link).await;
+        browser.says("Reconnect Tide Savings Bank").await;
+        browser.click(START).await;
+        browser.click(RELINK).await;
+        browser.says("Tide Savings Bank is connected again").await;
+        until(async || told(demo, "stop asking Cleo")).await;
+        browser.reload().await;
+        browser.says("All is well").await;
+    })
+    .await;
+}
+
+fn first_link(out: &str) -> Option<String> {
+    out.lines().map(str::trim).find(|line| line.starts_with("http://")).map(str::to_owned)
+}
+
+fn told(demo: &Process, wanted: &str) -> Result<(), String> {
+    let out = demo.out();
+    if out.contains(wanted) { Ok(()) } else { Err(format!("{wanted} is not in {out}")) }
+}
+
+#[tokio::test]
 async fn whoever_cancels_can_try_again_with_the_keyboard_alone() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 1).await;
-        browser.open(&outage.link).await;
+        let link = scene.outage("cus_Ada", 1).await;
+        browser.open(&link).await;
         browser.says("Reconnect Harbor Federal Bank").await;
         // WebDriver's key codes for Tab, Enter and Escape.
         let (tab, enter, escape) = ("\u{e004}", "\u{e007}", "\u{e00c}");
@@ -122,11 +186,11 @@ async fn whoever_cancels_can_try_again_with_the_keyboard_alone() {
 async fn two_tabs_do_not_get_in_each_others_way() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 2).await;
-        browser.open(&outage.link).await;
+        let link = scene.outage("cus_Ada", 2).await;
+        browser.open(&link).await;
         browser.says("Reconnect").await;
         let first = browser.new_tab().await;
-        browser.open(&outage.link).await;
+        browser.open(&link).await;
         browser.click(START).await;
         browser.click(RELINK).await;
         browser.says("is connected again").await;
@@ -142,11 +206,11 @@ async fn two_tabs_do_not_get_in_each_others_way() {
 async fn links_that_do_not_work_say_why() {
     play(async |scene| {
         let browser = &scene.browser;
-        let outage = scene.outage("cus_Ada", 1).await;
+        let link = scene.outage("cus_Ada", 1).await;
         browser.open(&scene.expired_link()).await;
         browser.says("This link has expired").await;
         scene.look_at("expired").await;
-        browser.open(&outage.link[..outage.link.len() - 1]).await;
+        browser.open(&link[..link.len() - 1]).await;
         browser.says("This link does not work").await;
         scene.look_at("broken").await;
         // The browser reports the statuses 410 and 404 of the pages themselves.
@@ -154,7 +218,7 @@ async fn links_that_do_not_work_say_why() {
         assert!(complaints.iter().all(|one| one.contains("the server responded")));
         let off = json!({ "value": true });
         browser.devtools("Emulation.setScriptExecutionDisabled", &off).await;
-        browser.open(&outage.link).await;
+        browser.open(&link).await;
         let shot = browser.screenshot().await;
         if let Some(folder) = std::env::var_os("RELINK_TEST_SCREENSHOTS") {
             std::fs::write(std::path::Path::new(&folder).join("no-script.png"), shot).unwrap();

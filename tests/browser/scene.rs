@@ -7,12 +7,11 @@ use relink_core::id::{CaseId, Scope};
 use relink_core::time::Time;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::link::{LinkSigner, Links};
-use relink_sim::{ClockChange, Link, Relink, Sim, SimConfig};
-use relink_tests::process::free_address;
+use relink_sim::{Link, Sim, SimConfig};
+use relink_tests::process::{Process, free_address};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
 use relink_tests::wait::{DEADLINE, until};
-use serde_json::Value;
-use tokio::net::TcpListener;
+use serde_json::{Value, json};
 
 use crate::driver::{Browser, Look, programs};
 
@@ -26,26 +25,47 @@ pub(crate) struct Scene {
     pub(crate) sim: Sim,
     pub(crate) browser: Browser,
     pub(crate) url: String,
+    /// The simulator's.
+    stripe: String,
     role: Role,
     folder: tempfile::TempDir,
     shots: AtomicUsize,
 }
 
-/// An outage with the link of its prompt.
-pub(crate) struct Outage {
-    pub(crate) accounts: Vec<String>,
-    pub(crate) link: String,
-}
-
 /// Plays with everything running, unless there is no browser here.
 pub(crate) async fn play(story: impl AsyncFn(&Scene)) {
-    if programs().is_none() {
-        eprintln!("LEFT OUT: chromium and chromium-driver are not installed");
+    if !is_possible() {
         return;
+    }
+    if std::env::var_os("RELINK_TEST_AXE").is_none() {
+        eprintln!("LEFT OUT: axe-core, of which RELINK_TEST_AXE names no file");
     }
     let scene = Scene::set().await;
     story(&scene).await;
     scene.end().await;
+}
+
+/// The same with `relink demo` running, and nothing else.
+pub(crate) async fn play_demo(story: impl AsyncFn(&Browser, &Process)) {
+    if !is_possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let settings = vec![("RELINK_DEMO_PORT", free_address().port().to_string())];
+    let demo = Process::start(folder.path(), "demo", &["demo"], &settings);
+    let browser = Browser::start(folder.path()).await;
+    story(&browser, &demo).await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "the console complains: {complaints:?}");
+    browser.end().await;
+    demo.stop().await;
+}
+
+fn is_possible() -> bool {
+    if programs().is_none() {
+        eprintln!("LEFT OUT: chromium and chromium-driver are not installed");
+    }
+    programs().is_some()
 }
 
 impl Scene {
@@ -58,10 +78,7 @@ impl Scene {
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             ..SimConfig::default()
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let stripe = format!("http://{}", listener.local_addr().unwrap());
-        let serving = sim.clone();
-        tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+        let stripe = sim.serve_on_loopback().await.unwrap();
         let url = format!("http://{page}");
         let settings = vec![
             ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
@@ -80,25 +97,44 @@ impl Scene {
         ];
         let role = start(folder.path(), "standalone", &["standalone"], settings).await;
         let browser = Browser::start(folder.path()).await;
-        Self { sim, browser, url, role, folder, shots: AtomicUsize::new(0) }
+        Self { sim, browser, url, stripe, role, folder, shots: AtomicUsize::new(0) }
     }
 
-    /// Accounts at a bank that ends its permission; waits for the prompt.
-    pub(crate) async fn outage(&self, holder: &str, accounts: usize) -> Outage {
-        let linked = self.sim.link(Link::of(holder, "Harbor Federal Bank", accounts)).unwrap();
-        let authorization = linked.authorization.unwrap();
-        self.advance(60);
-        self.sim.expire(&authorization).unwrap();
+    /// Accounts at a bank that ends its permission; the link of the prompt.
+    pub(crate) async fn outage(&self, holder: &str, accounts: usize) -> String {
+        let outage = self.sim.outage(Link::of(holder, "Harbor Federal Bank", accounts)).unwrap();
+        self.prompt(&outage.authorization.unwrap()).await
+    }
+
+    /// The link of the prompt for an authorization, which has to come.
+    pub(crate) async fn prompt(&self, authorization: &str) -> String {
         assert!(self.sim.flush(DEADLINE).await, "every webhook is answered");
-        // What happens within one second contradicts itself until a read has told.
-        self.advance(60);
-        let link = until(async || self.prompted(&authorization).ok_or("no prompt".into())).await;
-        Outage { accounts: linked.accounts, link }
+        until(async || self.prompted(authorization).ok_or("no prompt".into())).await
     }
 
-    fn advance(&self, seconds: i64) {
-        let change = ClockChange { advance_seconds: Some(seconds), ..ClockChange::default() };
-        self.sim.set_clock(&change).unwrap();
+    /// A page of the platform's own that links accounts anew: a session, and Stripe's window.
+    pub(crate) async fn link_in_the_browser(&self, holder: &str) {
+        let form = [("permissions[]", "balances"), ("account_holder[customer]", holder)];
+        let sessions = format!("{}/v1/financial_connections/sessions", self.stripe);
+        let request = reqwest::Client::new().post(sessions).bearer_auth(API_KEY).form(&form);
+        let session: Value = request.send().await.unwrap().json().await.unwrap();
+        let secret = session["client_secret"].as_str().unwrap();
+        let options = json!({ "clientSecret": secret });
+        let script = format!("window.Stripe('pk').collectFinancialConnectionsAccounts({options})");
+        self.browser.holds("window.Stripe").await;
+        self.browser.script(&script).await;
+    }
+
+    /// Of the only link of a holder, once it is made.
+    pub(crate) async fn authorization_of(&self, holder: &str) -> String {
+        until(async || {
+            let state = self.sim.state();
+            let all = state["authorizations"].as_array().unwrap();
+            let found = all.iter().find(|one| one["account_holder"]["customer"] == holder);
+            let id = found.and_then(|one| one["id"].as_str());
+            id.map(str::to_owned).ok_or("nothing is linked".into())
+        })
+        .await
     }
 
     /// The link in the last prompt for an authorization.
@@ -117,16 +153,6 @@ impl Scene {
         let case = CaseId::new("test:fcauth_1:case-1");
         let then = Time(SystemClock.now().0 - 31 * 86_400_000);
         links.url(&case, "fcauth_1", &Scope::own(false), then)
-    }
-
-    /// What the bank does with the session that is open in the browser, beyond what its dialog
-    /// offers.
-    pub(crate) fn at_the_bank(&self, relink: Relink) {
-        let state = self.sim.state();
-        let sessions = state["sessions"].as_array().unwrap();
-        let pending = sessions.iter().find(|session| session["status"] == "pending").unwrap();
-        let session = pending["id"].as_str().map(str::to_owned);
-        self.sim.relink(Relink { session, ..relink }).unwrap();
     }
 
     /// Looks at the page in every way, for the eyes where a folder is given, and for axe.

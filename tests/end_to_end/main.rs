@@ -9,6 +9,7 @@
 mod bad_input;
 mod bodies;
 mod configuration;
+mod demo;
 mod drain;
 mod forecast;
 mod killed;
@@ -72,6 +73,16 @@ fn a_wrong_password_is_named_and_never_shown() {
 #[test]
 fn a_missing_schema_says_migrate() {
     on_stage(configuration::a_missing_schema_says_migrate);
+}
+
+#[test]
+fn the_demo_says_what_the_readme_shows() {
+    without_servers(demo::the_demo_says_what_the_readme_shows);
+}
+
+#[test]
+fn a_taken_port_is_told_and_another_one_serves() {
+    without_servers(demo::a_taken_port_is_told_and_another_one_serves);
 }
 
 #[test]

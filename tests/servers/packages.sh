@@ -17,6 +17,7 @@ find_missing_packages() {
     python_has yaml || MISSING_PACKAGES+=(python3-yaml)
     [[ -x /usr/bin/chromium ]] || MISSING_PACKAGES+=(chromium)
     [[ -x /usr/bin/chromedriver ]] || MISSING_PACKAGES+=(chromium-driver)
+    { ! axe_missing || command -v npm >/dev/null; } || MISSING_PACKAGES+=(npm)
     ((${#MISSING_PACKAGES[@]} == 0))
 }
 

@@ -336,6 +336,10 @@ pub(crate) struct SimArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Where the relink page listens on this machine; the demo's other listeners take the next
+    /// free ports, and so does the page where this one is taken
+    #[arg(long, env = "RELINK_DEMO_PORT", default_value = "12400")]
+    pub(crate) demo_port: String,
     /// Run the story and end: 0 only if state and commands are what they should be
     #[arg(long)]
     pub(crate) once: bool,

@@ -42,6 +42,11 @@ impl Clock {
         *self = Clock { anchor: Instant::now(), anchor_ms: unix_ms, scale: self.scale };
     }
 
+    /// Moves the clock ahead, or back.
+    pub(crate) fn advance(&mut self, seconds: i64) {
+        self.set(self.unix_ms().saturating_add(seconds.saturating_mul(1000)));
+    }
+
     /// Changes the pace from now on.
     pub(crate) fn set_scale(&mut self, scale: f64) {
         self.set(self.unix_ms());

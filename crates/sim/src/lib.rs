@@ -14,14 +14,16 @@
 //! Start reading at [`Verb`] (everything that can happen), then [`Sim`] (the handle), then
 //! `link.rs`, `lifecycle.rs` and `relink.rs` (what each verb does and emits). `delivery.rs` sends,
 //! `api/stripe.rs` answers as Stripe, `api/control.rs` is the control API, `api/stripe.js` stands
-//! in for Stripe.js, and [`Traffic`] makes
-//! realistic event bodies for load without any HTTP.
+//! in for Stripe.js with the choices of `dialog.rs`, and [`Traffic`] makes realistic event bodies
+//! for load without any HTTP.
 
 mod api;
+mod bank;
 mod clock;
 mod config;
 mod data;
 mod delivery;
+mod dialog;
 mod error;
 mod event;
 mod lifecycle;
@@ -40,6 +42,7 @@ mod traffic;
 mod verb;
 mod version;
 
+pub use bank::TestBank;
 pub use config::{Delivery, DeliveryChange, SimConfig};
 pub use error::SimError;
 pub use event::EventType;

@@ -25,9 +25,7 @@ impl State {
             }
             Verb::Deny(target) => self.deactivate(target, Cause::AccessDenied, RelinkRequired),
             Verb::Revoke { authorization } => self.revoke(authorization),
-            Verb::Close { account } => {
-                self.deactivate(Target::Account(account), Cause::AccountClosed, Nothing)
-            }
+            Verb::Close { account } => self.close(account),
             Verb::Unavailable { account } => {
                 self.deactivate(Target::Account(account), Cause::AccountUnavailable, Nothing)
             }
@@ -113,6 +111,10 @@ impl State {
         Ok(change)
     }
 
+    pub(crate) fn close(&mut self, account: String) -> Result<Change, SimError> {
+        self.deactivate(Target::Account(account), Cause::AccountClosed, Action::None)
+    }
+
     fn revoke(&mut self, authorization: String) -> Result<Change, SimError> {
         let target = Target::Authorization(authorization);
         let mut change = self.deactivate(target, Cause::AccessDenied, Action::RelinkRequired)?;
@@ -138,6 +140,7 @@ impl State {
         account.status = Status::Disconnected;
         account.inactive = None;
         account.forecast = None;
+        account.subscriptions.clear();
         self.emit(EventType::AccountDisconnected, Subject::Account(id), &mut change);
         let gone =
             |a: &String| self.accounts.get(a).is_none_or(|a| a.status == Status::Disconnected);

@@ -1,15 +1,19 @@
 //! How links come to be: institutions, authorizations, accounts.
 
+use std::collections::BTreeSet;
+
+use crate::bank::TestBank;
 use crate::error::SimError;
 use crate::event::EventType;
 use crate::model::{
-    Account, AccountNumber, Authorization, Holder, Institution, NumberStatus, Refreshes, Status,
+    Account, AccountNumber, Action, Authorization, Cause, Holder, Inactive, Institution,
+    NumberStatus, Refreshes, Status,
 };
 use crate::state::{State, Subject};
 use crate::verb::{Change, Link, LinkAccount};
 
 /// The bank of a link that names none.
-const DEFAULT_INSTITUTION: &str = "Harbor Federal Bank";
+pub(crate) const DEFAULT_INSTITUTION: &str = "Harbor Federal Bank";
 
 /// The permissions of a link that names none: what most products ask for.
 const DEFAULT_PERMISSIONS: [&str; 3] = ["balances", "payment_method", "transactions"];
@@ -23,6 +27,9 @@ impl State {
 
     /// By id, by name, or a new one of that name.
     fn institution(&mut self, id_or_name: &str) -> Result<Institution, SimError> {
+        if let Some(bank) = TestBank::find(id_or_name) {
+            return Ok(bank.institution());
+        }
         let known = |i: &&Institution| i.id == id_or_name || i.name == id_or_name;
         match self.institutions.values().find(known).cloned() {
             Some(institution) => Ok(institution),
@@ -36,6 +43,7 @@ impl State {
     pub(crate) fn link(&mut self, link: Link) -> Result<Change, SimError> {
         let name = link.institution.as_deref().unwrap_or(DEFAULT_INSTITUTION);
         let institution = self.institution(name)?;
+        let bank = TestBank::of(&institution);
         let holder = Holder::of(&link.holder.unwrap_or_else(|| self.random.id("cus")));
         let stripe_account = link.stripe_account.or_else(|| self.config.stripe_account.clone());
         let authorization = self.add_authorization(Authorization {
@@ -61,10 +69,28 @@ impl State {
             let id = self.add_account(&authorization, account, permissions.clone())?;
             change.accounts.push(id);
         }
+        if bank == Some(TestBank::InactiveAccounts) {
+            self.begin_inactive(&authorization, &change.accounts)?;
+        }
         for id in change.accounts.clone() {
             self.emit(EventType::AccountCreated, Subject::Account(&id), &mut change);
         }
         Ok(change)
+    }
+
+    /// Accounts that are inactive from the first: `account.created` says so, and as they never
+    /// were active no `account.deactivated` follows.
+    fn begin_inactive(&mut self, authorization: &str, ids: &[String]) -> Result<(), SimError> {
+        for id in ids {
+            let account = self.account_mut(id)?;
+            account.status = Status::Inactive;
+            account.inactive =
+                Some(Inactive { cause: Cause::AccessExpired, action: Action::RelinkRequired });
+        }
+        let of = self.authorization_mut(authorization)?;
+        of.status = Status::Inactive;
+        of.inactive = Some(Action::RelinkRequired);
+        Ok(())
     }
 
     /// Keeps an authorization under a new id.
@@ -73,6 +99,11 @@ impl State {
         let id = authorization.id.clone();
         self.authorizations.insert(id.clone(), authorization);
         id
+    }
+
+    /// When an account number expires that a bank gives now; most never do.
+    pub(crate) fn number_expiry(&self, institution: &Institution) -> Option<i64> {
+        TestBank::of(institution)?.number_expiry(self.clock.unix_s())
     }
 
     /// Keeps a new active account under an authorization, without an event.
@@ -87,6 +118,7 @@ impl State {
         of.accounts.push(id.clone());
         let of = of.clone();
         self.next_sequence += 1;
+        let expires_unix_s = self.number_expiry(&of.institution);
         let display_name =
             account.display_name.unwrap_or_else(|| account.subcategory.replace('_', " "));
         let account = Account {
@@ -101,13 +133,14 @@ impl State {
             display_name,
             subcategory: account.subcategory,
             permissions,
+            subscriptions: BTreeSet::new(),
             status: Status::Active,
             inactive: None,
             forecast: None,
             number: AccountNumber {
-                tokenized: false,
+                tokenized: expires_unix_s.is_some(),
                 status: NumberStatus::Transactable,
-                expires_unix_s: None,
+                expires_unix_s,
             },
             balance: None,
             ownership: None,

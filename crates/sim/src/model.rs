@@ -1,6 +1,10 @@
 //! The objects the simulator holds, independent of any version's shape.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+
+use crate::verb::Feature;
 
 /// The status of an account or authorization; `disconnected` is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,6 +92,12 @@ impl Holder {
             Holder::Customer(id.into())
         }
     }
+
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Holder::Customer(id) | Holder::Account(id) => id,
+        }
+    }
 }
 
 /// A bank.
@@ -167,6 +177,8 @@ pub(crate) struct Account {
     pub(crate) display_name: String,
     pub(crate) subcategory: String,
     pub(crate) permissions: Vec<String>,
+    /// The data that Stripe refreshes about once a day.
+    pub(crate) subscriptions: BTreeSet<Feature>,
     pub(crate) status: Status,
     pub(crate) inactive: Option<Inactive>,
     pub(crate) forecast: Option<Forecast>,

@@ -16,7 +16,10 @@ impl State {
             let session = self.sessions.get(id);
             relink.accounts = session.and_then(|s| s.relink_account.clone()).map(|id| vec![id]);
         }
-        let selected = self.selected(&old, relink.accounts.as_deref())?;
+        let selected = match relink.accounts {
+            Some(named) => self.named(&old, named)?,
+            None => self.repairable(&old),
+        };
         let mut change = Change { authorization: Some(old.clone()), ..Change::default() };
         if relink.outcome == Outcome::Succeeded {
             let now = match relink.new_authorization {
@@ -36,8 +39,12 @@ impl State {
                 of.inactive = None;
             }
         }
-        if relink.send_session || relink.session.is_some() {
-            self.end_session(&old, relink.session.as_deref(), relink.outcome, &mut change)?;
+        let session = match relink.session {
+            None if relink.send_session => Some(self.session_of(&old)?),
+            named => named,
+        };
+        if let Some(id) = session {
+            self.end_session(&id, relink.outcome, &mut change)?;
         }
         Ok(change)
     }
@@ -63,26 +70,24 @@ impl State {
         Ok(id)
     }
 
-    /// The accounts that take part: those named, or those that are active or a relink can repair.
-    fn selected(
-        &self,
-        authorization: &str,
-        named: Option<&[String]>,
-    ) -> Result<Vec<String>, SimError> {
-        let Some(named) = named else {
-            let takes_part = |id: &String| {
-                self.accounts.get(id).is_some_and(|account| match account.status {
-                    Status::Active => true,
-                    Status::Inactive => account
-                        .inactive
-                        .as_ref()
-                        .is_none_or(|inactive| inactive.action != Action::None),
-                    Status::Disconnected => false,
-                })
-            };
-            return Ok(self.members(authorization).into_iter().filter(takes_part).collect());
+    /// The accounts that take part unless some are named: those that are active or that a relink
+    /// can repair.
+    pub(crate) fn repairable(&self, authorization: &str) -> Vec<String> {
+        let takes_part = |id: &String| {
+            self.accounts.get(id).is_some_and(|account| match account.status {
+                Status::Active => true,
+                Status::Inactive => {
+                    account.inactive.as_ref().is_none_or(|inactive| inactive.action != Action::None)
+                }
+                Status::Disconnected => false,
+            })
         };
-        for id in named {
+        self.members(authorization).into_iter().filter(takes_part).collect()
+    }
+
+    /// The accounts that take part because they are named.
+    fn named(&self, authorization: &str, named: Vec<String>) -> Result<Vec<String>, SimError> {
+        for id in &named {
             let account = self.account(id)?;
             if account.authorization != authorization {
                 return Err(SimError::Invalid(format!("{id} is not of {authorization}")));
@@ -91,7 +96,7 @@ impl State {
                 return Err(SimError::Disconnected(id.clone()));
             }
         }
-        Ok(named.to_vec())
+        Ok(named)
     }
 
     /// Makes the authorization that comes after another; the old one stays as it is.
@@ -164,11 +169,13 @@ impl State {
             self.emit(EventType::AccountReactivated, Subject::Account(id), change);
         }
         for id in selected {
-            let number = &self.account(id)?.number;
+            let account = self.account(id)?;
+            let number = &account.number;
             let renewable =
                 number.status != NumberStatus::Transactable || number.expires_unix_s.is_some();
             if number.tokenized && renewable {
-                self.set_number(id, NumberStatus::Transactable, None, change)?;
+                let expires = self.number_expiry(&account.institution);
+                self.set_number(id, NumberStatus::Transactable, expires, change)?;
             }
         }
         Ok(())

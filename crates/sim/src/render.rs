@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::model::{
     Account, Authorization, Forecast, Holder, Institution, Refresh, RefreshStatus, Session, Status,
 };
+use crate::verb::Feature;
 use crate::version::Shape;
 
 /// How long Stripe makes callers wait between two refreshes of the same data.
@@ -30,7 +31,7 @@ pub(crate) fn account(account: &Account, shape: Shape, livemode: bool) -> Value 
         "permissions": account.permissions,
         "status": account.status,
         "subcategory": account.subcategory,
-        "subscriptions": subscriptions(account),
+        "subscriptions": subscriptions(account, shape),
         "supported_payment_method_types": account.payment_methods(),
         "transaction_refresh": refresh(refreshes.transactions.as_ref()),
     });
@@ -173,11 +174,11 @@ fn numbers(account: &Account) -> Value {
     }])
 }
 
-fn subscriptions(account: &Account) -> Value {
-    match account.permissions.iter().any(|p| p == "transactions") {
-        true => json!(["transactions"]),
-        false => json!([]),
-    }
+/// Stripe subscribes to transactions only, but in preview.
+fn subscriptions(account: &Account, shape: Shape) -> Value {
+    let is_known =
+        |feature: &&Feature| shape == Shape::Preview || **feature == Feature::Transactions;
+    account.subscriptions.iter().filter(is_known).map(|feature| json!(feature)).collect()
 }
 
 fn balance(account: &Account) -> Value {

@@ -49,19 +49,14 @@ impl State {
         render::session(session, accounts, shape, livemode)
     }
 
-    /// Ends a session, or one made for the purpose, as the relink in `change` went.
+    /// Ends a session as the link or relink in `change` went.
     pub(crate) fn end_session(
         &mut self,
-        old_authorization: &str,
-        session: Option<&str>,
+        id: &str,
         outcome: Outcome,
         change: &mut Change,
     ) -> Result<(), SimError> {
-        let id = match session {
-            Some(id) => id.to_owned(),
-            None => self.session_of(old_authorization)?,
-        };
-        let session = self.sessions.get_mut(&id).ok_or_else(|| SimError::NoSession(id.clone()))?;
+        let session = self.sessions.get_mut(id).ok_or_else(|| SimError::NoSession(id.into()))?;
         let result = SessionResult {
             account: session.relink_account.clone(),
             authorization: change.authorization.clone(),
@@ -75,20 +70,22 @@ impl State {
             // open; a receiver must look at the result, so here it has to.
             Outcome::NoAccount => ("succeeded", Some(failed("no_account"))),
             Outcome::NoAuthorization => ("failed", Some(failed("no_authorization"))),
+            Outcome::Failed => ("failed", Some(failed("other"))),
             Outcome::Cancelled => ("cancelled", None),
         };
         session.status = status;
-        session.result = result;
+        // A first link has no relink to tell of.
+        session.result = result.filter(|_| session.relink_authorization.is_some());
         if outcome == Outcome::Succeeded {
             session.accounts.clone_from(&change.accounts);
         }
-        self.emit(EventType::SessionUpdated, Subject::Session(&id), change);
-        change.session = Some(id);
+        self.emit(EventType::SessionUpdated, Subject::Session(id), change);
+        change.session = Some(id.into());
         Ok(())
     }
 
     /// A hosted session for an authorization, as someone else may have made it.
-    fn session_of(&mut self, authorization: &str) -> Result<String, SimError> {
+    pub(crate) fn session_of(&mut self, authorization: &str) -> Result<String, SimError> {
         let of = self.authorization(authorization)?;
         let (stripe_account, holder) = (of.stripe_account.clone(), of.holder.clone());
         // After a move the old authorization has no accounts left; any of the holder's tells.

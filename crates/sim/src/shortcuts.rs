@@ -1,11 +1,42 @@
 //! One-line calls of the verbs that tests use most.
 
+use std::io;
+
+use tokio::net::TcpListener;
+
 use crate::error::SimError;
 use crate::model::{Cause, NumberStatus, RefreshStatus};
 use crate::sim::Sim;
 use crate::verb::{Change, Feature, Link, Relink, Target, Verb};
 
+/// Longer than the doubt about two events of one second, and shorter than anything that expires.
+const A_MINUTE_S: i64 = 60;
+
 impl Sim {
+    /// [`Sim::serve`] on a port of its own, for as long as the runtime lives; where it is.
+    pub async fn serve_on_loopback(&self) -> io::Result<String> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let serving = self.clone();
+        tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+        Ok(url)
+    }
+
+    /// Moves the simulated clock ahead.
+    pub fn advance(&self, seconds: i64) {
+        self.lock().clock.advance(seconds);
+    }
+
+    /// A link whose permission runs out a minute later, and a minute more, so that nothing of it
+    /// happens in one second with what comes next.
+    pub fn outage(&self, link: Link) -> Result<Change, SimError> {
+        let change = self.link(link)?;
+        self.advance(A_MINUTE_S);
+        self.expire(change.authorization.as_deref().unwrap_or_default())?;
+        self.advance(A_MINUTE_S);
+        Ok(change)
+    }
+
     /// [`Verb::Link`].
     pub fn link(&self, link: Link) -> Result<Change, SimError> {
         self.apply(Verb::Link(link))

@@ -143,7 +143,7 @@ impl Sim {
             clock.set(now.saturating_mul(1000));
         }
         if let Some(seconds) = change.advance_seconds {
-            clock.set(clock.unix_ms().saturating_add(seconds.saturating_mul(1000)));
+            clock.advance(seconds);
         }
         Ok(clock.unix_s())
     }

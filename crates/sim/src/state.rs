@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::api::limit::ReadLimiter;
+use crate::bank::TestBank;
 use crate::clock::Clock;
 use crate::config::SimConfig;
 use crate::error::SimError;
@@ -57,7 +58,9 @@ impl State {
             clock: Clock::start(config.start_unix_s, config.time_scale),
             random: Random::new(config.seed),
             config,
-            institutions: BTreeMap::new(),
+            institutions: TestBank::ALL
+                .map(|bank| (bank.institution().id, bank.institution()))
+                .into(),
             authorizations: BTreeMap::new(),
             accounts: BTreeMap::new(),
             sessions: BTreeMap::new(),

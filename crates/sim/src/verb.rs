@@ -138,7 +138,8 @@ impl From<&str> for Target {
 pub struct Link {
     /// `cus_…` or `acct_…`; absent makes a new customer.
     pub holder: Option<String>,
-    /// Id or name of the bank; a new name makes a new bank, absent takes a default one.
+    /// Id or name of the bank, a [`TestBank`](crate::TestBank) among them; a new name makes a new
+    /// bank, absent takes a default one.
     pub institution: Option<String>,
     /// The accounts; none makes one checking account.
     pub accounts: Vec<LinkAccount>,
@@ -230,12 +231,14 @@ pub enum Outcome {
     NoAccount,
     /// The holder did not get in: nothing comes back.
     NoAuthorization,
+    /// It failed for another reason: nothing comes back.
+    Failed,
     /// The holder gave up: nothing comes back.
     Cancelled,
 }
 
 /// A kind of data that can be refreshed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     /// Balances.

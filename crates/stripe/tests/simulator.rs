@@ -111,7 +111,12 @@ async fn accounts_are_refreshed_until_inactive_and_events_list_it_all() {
     let features = [Arc::from("balance")];
     let read = client.refresh(&test(), &account, &features, "r1").await.expect("a refresh");
     assert!(read.refresh("balance").is_some_and(|refresh| refresh.pending));
+    let daily = [Arc::from("transactions")];
+    let read = client.subscribe(&test(), &account, &daily, "s1").await.expect("a subscription");
+    assert!(read.refresh("transactions").is_some_and(|refresh| refresh.pending));
     scene.sim.expire(&scene.authorization.to_string()).expect("an end");
+    let error = client.subscribe(&test(), &account, &daily, "s2").await.expect_err("inactive");
+    assert!(matches!(error, CallError::AccountInactive(_)), "{error}");
     let error = client.refresh(&test(), &account, &features, "r2").await.expect_err("inactive");
     assert!(matches!(error, CallError::AccountInactive(_)), "{error}");
     let read = client.disconnect(&test(), &account, "d1").await.expect("an end");

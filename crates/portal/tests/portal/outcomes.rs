@@ -1,7 +1,7 @@
 //! Every way in which a relink can end, in a sentence for the customer and in the state.
 
 use relink_core::observation::RelinkOutcome;
-use relink_sim::{Link, Relink};
+use relink_sim::Link;
 use reqwest::StatusCode;
 
 use crate::stand::{Stand, USUAL, attempt, read, stand};
@@ -35,11 +35,7 @@ async fn all_accounts_come_back() {
 async fn one_account_is_left_out() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(2).await;
-    let (_secret, completion) = stand.start(&outage.link).await;
-    let session = stand.sessions()[0]["id"].as_str().unwrap().to_owned();
-    let accounts = Some(vec![outage.accounts[0].clone()]);
-    stand.sim.relink(Relink { session: Some(session), accounts, ..Relink::default() }).unwrap();
-    let (_, piece) = stand.complete(&outage.link, &completion).await;
+    let piece = ended(&stand, &outage.link, "left_out").await;
     assert!(piece.contains("Almost done"), "{piece}");
     let (back, left) = piece.split_once("not connected yet").unwrap();
     assert!(back.contains("1001") && !back.contains("1002"), "{piece}");
@@ -53,10 +49,8 @@ async fn one_account_is_left_out() {
 async fn a_sibling_that_came_back_unchosen_is_not_asked_for() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(2).await;
-    let (_secret, completion) = stand.start(&outage.link).await;
-    let session = stand.sessions()[0]["id"].as_str().unwrap().to_owned();
-    let accounts = Some(vec![outage.accounts[0].clone()]);
-    stand.sim.relink(Relink { session: Some(session), accounts, ..Relink::default() }).unwrap();
+    let (secret, completion) = stand.start(&outage.link).await;
+    stand.finish(&secret, "left_out").await;
     stand.sim.reactivate(&outage.accounts[1]).unwrap();
     let (_, piece) = stand.complete(&outage.link, &completion).await;
     assert!(piece.contains("is connected again") && piece.contains("1002"), "{piece}");
@@ -66,12 +60,7 @@ async fn a_sibling_that_came_back_unchosen_is_not_asked_for() {
 async fn an_account_that_is_closed_meanwhile_is_said_to_be_lost() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(2).await;
-    let (_secret, completion) = stand.start(&outage.link).await;
-    let session = stand.sessions()[0]["id"].as_str().unwrap().to_owned();
-    stand.sim.close(&outage.accounts[1]).unwrap();
-    let accounts = Some(vec![outage.accounts[0].clone()]);
-    stand.sim.relink(Relink { session: Some(session), accounts, ..Relink::default() }).unwrap();
-    let (_, piece) = stand.complete(&outage.link, &completion).await;
+    let piece = ended(&stand, &outage.link, "account_closed").await;
     let (_, lost) = piece.split_once("cannot be reconnected").unwrap();
     assert!(lost.contains("1002") && !piece.contains("data-start"), "{piece}");
 }
@@ -80,11 +69,7 @@ async fn an_account_that_is_closed_meanwhile_is_said_to_be_lost() {
 async fn another_authorization_is_told_and_moves() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(2).await;
-    let (_secret, completion) = stand.start(&outage.link).await;
-    let session = stand.sessions()[0]["id"].as_str().unwrap().to_owned();
-    let relink = Relink { session: Some(session), new_authorization: true, ..Relink::default() };
-    stand.sim.relink(relink).unwrap();
-    let (_, piece) = stand.complete(&outage.link, &completion).await;
+    let piece = ended(&stand, &outage.link, "another_authorization").await;
     assert!(piece.contains("Your bank made a new connection"), "{piece}");
     stand.settle().await;
     let (_, page) = stand.get(&outage.link).await;
@@ -98,6 +83,7 @@ async fn what_failed_can_be_tried_again() {
     for (outcome, said) in [
         ("no_account", "That was not the account we need"),
         ("no_authorization", "Signing in did not work"),
+        ("failed", "It did not work this time"),
         ("cancelled", "Nothing was changed"),
     ] {
         let piece = ended(&stand, &outage.link, outcome).await;
@@ -107,8 +93,12 @@ async fn what_failed_can_be_tried_again() {
     let attempts = &aggregate.state.case.as_ref().unwrap().attempts;
     let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.clone()).collect();
     let failed = |reason: &str| Some(RelinkOutcome::Failed(reason.into()));
-    let expected =
-        [failed("no_account"), failed("no_authorization"), Some(RelinkOutcome::Cancelled)];
+    let expected = [
+        failed("no_account"),
+        failed("no_authorization"),
+        failed("other"),
+        Some(RelinkOutcome::Cancelled),
+    ];
     assert_eq!(outcomes, expected);
 }
 
@@ -117,6 +107,7 @@ async fn an_attempt_that_is_not_over_changes_nothing() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(1).await;
     let (secret, completion) = stand.start(&outage.link).await;
+    stand.finish(&secret, "pending").await;
     let (status, piece) = stand.complete(&outage.link, &completion).await;
     assert_eq!(status, StatusCode::OK);
     assert!(piece.contains("Nothing was changed"), "{piece}");

@@ -21,7 +21,7 @@ use relink_engine::outbox::Outbox;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
 use relink_portal::{ApiToken, Brand, Colour, Portal, PortalConfig, PortalParts, Texts, UiMode};
-use relink_sim::{ClockChange, Link, PREVIEW_VERSION, Sim, SimConfig};
+use relink_sim::{Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_sqlite::SqliteStore;
 use relink_stripe::client::{Client, ClientConfig};
 use relink_stripe::signature::Verifier;
@@ -85,7 +85,6 @@ pub(crate) const USUAL: Choice =
 pub(crate) async fn stand(choice: Choice) -> Stand {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (hooks, hooks_url) = loopback().await;
-    let (stripe, sim_url) = loopback().await;
     let (pages, url) = loopback().await;
     let sim = Sim::new(SimConfig {
         api_key: API_KEY.into(),
@@ -93,8 +92,7 @@ pub(crate) async fn stand(choice: Choice) -> Stand {
         webhook_secret: SECRET.into(),
         ..SimConfig::default()
     });
-    let serving = sim.clone();
-    tokio::spawn(async move { serving.serve(stripe, pending()).await });
+    let sim_url = sim.serve_on_loopback().await.unwrap();
 
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let registry = Registry::new();
@@ -209,21 +207,11 @@ impl Stand {
     }
 
     pub(crate) async fn outage_of(&self, holder: &str, accounts: usize) -> Outage {
-        let change = self.sim.link(Link::of(holder, "Harbor Federal Bank", accounts)).unwrap();
+        let change = self.sim.outage(Link::of(holder, "Harbor Federal Bank", accounts)).unwrap();
         let authorization = change.authorization.unwrap();
-        self.advance(60);
-        self.sim.expire(&authorization).unwrap();
         self.settle().await;
-        // What happens within one second contradicts itself until a read has told.
-        self.advance(60);
         let link = self.link(&authorization).await;
         Outage { authorization, accounts: change.accounts, link }
-    }
-
-    /// Stripe's clock jumps.
-    pub(crate) fn advance(&self, seconds: i64) {
-        let change = ClockChange { advance_seconds: Some(seconds), ..ClockChange::default() };
-        self.sim.set_clock(&change).unwrap();
     }
 
     /// Waits until every webhook is answered, so that what it taught is committed.

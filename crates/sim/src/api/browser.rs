@@ -1,4 +1,4 @@
-//! The stand-in for Stripe.js, and the one call it makes.
+//! The stand-in for Stripe.js, and the two calls it makes.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use crate::api::control::{Refusal, read};
+use crate::dialog::Chosen;
 use crate::error::SimError;
 use crate::sim::Sim;
-use crate::verb::{Outcome, Relink, Verb};
 use crate::version::Shape;
 
 /// Stripe.js, as far as a relink page needs it.
@@ -20,28 +20,33 @@ pub(crate) async fn script() -> impl IntoResponse {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Finish {
+struct Open {
     client_secret: String,
-    outcome: Outcome,
 }
 
-/// Ends a pending relink session as the person in the browser chose.
+/// What the person in the browser may choose.
+pub(crate) async fn offer(State(sim): State<Sim>, body: Bytes) -> Response {
+    let offered = read(&body)
+        .and_then(|open: Open| Ok(Json(sim.lock().offer(&open.client_secret)?).into_response()));
+    to_any_origin(offered)
+}
+
+/// Ends a pending session as the person in the browser chose.
 pub(crate) async fn finish(State(sim): State<Sim>, body: Bytes) -> Response {
     let finished = finish_session(&sim, &body);
     sim.notify();
-    // The page is of another origin than the simulator.
-    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], finished).into_response()
+    to_any_origin(finished)
 }
 
 fn finish_session(sim: &Sim, body: &[u8]) -> Result<Response, Refusal> {
-    let finish: Finish = read(body)?;
+    let chosen: Chosen = read(body)?;
     let mut state = sim.lock();
-    let session = state.sessions.values().find(|s| s.client_secret == finish.client_secret);
-    // The secret stays out of the words, as at Stripe.
-    let id = session.map(|session| session.id.clone());
-    let id = id.ok_or_else(|| SimError::NoSession("of this client secret".into()))?;
-    let relink = Relink { session: Some(id.clone()), outcome: finish.outcome, ..Relink::default() };
-    state.apply(Verb::Relink(relink))?;
+    let id = state.choose(&chosen)?;
     let session = state.sessions.get(&id).ok_or(SimError::NoSession(id))?;
     Ok(Json(state.render_session(session, Shape::Preview)).into_response())
+}
+
+/// The page is of another origin than the simulator.
+fn to_any_origin(answer: impl IntoResponse) -> Response {
+    ([(ACCESS_CONTROL_ALLOW_ORIGIN, "*")], answer).into_response()
 }

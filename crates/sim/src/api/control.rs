@@ -22,6 +22,10 @@ use crate::{render, state};
 /// How long a flush waits unless it says otherwise.
 const FLUSH_LIMIT_MS: u64 = 30_000;
 
+/// How many faults one call may leave: far more than any test needs, far less than the memory
+/// there is.
+const MAX_FAULTS: usize = 100_000;
+
 type Answer = Result<Response, Refusal>;
 
 /// A call that makes no sense, with the words for the caller.
@@ -119,11 +123,9 @@ fn once() -> usize {
 }
 
 pub(crate) async fn faults(State(sim): State<Sim>, body: Bytes) -> Answer {
-    /// Far more than any test needs, far less than the memory there is.
-    const MOST: usize = 100_000;
     let faults: Faults = read(&body)?;
     let fault = Fault { kind: faults.kind, after: Duration::from_millis(faults.after_ms) };
-    sim.inject(fault, faults.count.min(MOST));
+    sim.inject(fault, faults.count.min(MAX_FAULTS));
     Ok(Json(json!({})).into_response())
 }
 

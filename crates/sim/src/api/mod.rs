@@ -22,6 +22,7 @@ pub(crate) fn router(sim: Sim) -> Router {
         .route("/v1/{*path}", any(stripe::answer))
         .route("/v3/", get(browser::script))
         .route("/v3/stripe.js", get(browser::script))
+        .route("/v3/sessions/offer", post(browser::offer))
         .route("/v3/sessions/finish", post(browser::finish))
         .route("/control/state", get(control::state))
         .route("/control/events", get(control::events))

@@ -3,48 +3,50 @@
 (() => {
   const base = new URL(document.currentScript.src).origin;
 
-  function ask() {
+  async function call(what, body) {
+    const answer = await fetch(`${base}/v3/sessions/${what}`, {
+      method: "POST",
+      // Plain text needs no preflight.
+      headers: { "Content-Type": "text/plain" },
+      body: JSON.stringify(body),
+    });
+    return { ok: answer.ok, body: await answer.json() };
+  }
+
+  function ask({ question, choices }) {
     return new Promise((resolve) => {
       const dialog = document.createElement("dialog");
       dialog.setAttribute("aria-label", "Simulated bank");
       const text = document.createElement("p");
-      text.textContent = "This is the simulated bank. How does the relink go?";
-      dialog.append(text);
-      for (const [outcome, label] of [
-        ["succeeded", "Relink"],
-        ["no_authorization", "Fail to log in"],
-        ["no_account", "Choose no account"],
-        ["cancelled", "Cancel"],
-      ]) {
+      text.textContent = question;
+      const buttons = document.createElement("div");
+      Object.assign(buttons.style, { display: "grid", gap: "0.5rem" });
+      const choose = (choice) => {
+        dialog.remove();
+        resolve(choice);
+      };
+      for (const { outcome, institution, label } of choices) {
         const button = document.createElement("button");
         button.type = "button";
         button.dataset.outcome = outcome;
+        if (institution) button.dataset.institution = institution;
         button.textContent = label;
-        button.addEventListener("click", () => {
-          dialog.remove();
-          resolve(outcome);
-        });
-        dialog.append(button);
+        button.addEventListener("click", () => choose({ outcome, institution }));
+        buttons.append(button);
       }
-      dialog.addEventListener("cancel", () => {
-        dialog.remove();
-        resolve("cancelled");
-      });
+      dialog.append(text, buttons);
+      dialog.addEventListener("cancel", () => choose({ outcome: "cancelled" }));
       document.body.append(dialog);
       dialog.showModal();
     });
   }
 
   async function collectFinancialConnectionsAccounts({ clientSecret }) {
-    const outcome = await ask();
-    const answer = await fetch(`${base}/v3/sessions/finish`, {
-      method: "POST",
-      // Plain text needs no preflight.
-      headers: { "Content-Type": "text/plain" },
-      body: JSON.stringify({ client_secret: clientSecret, outcome }),
-    });
-    const body = await answer.json();
-    return answer.ok ? { financialConnectionsSession: body } : { error: { message: body.error } };
+    const offer = await call("offer", { client_secret: clientSecret });
+    if (!offer.ok) return { error: { message: offer.body.error } };
+    const choice = await ask(offer.body);
+    const { ok, body } = await call("finish", { client_secret: clientSecret, ...choice });
+    return ok ? { financialConnectionsSession: body } : { error: { message: body.error } };
   }
 
   window.Stripe = () => ({ collectFinancialConnectionsAccounts });

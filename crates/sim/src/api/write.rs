@@ -1,12 +1,12 @@
-//! The writes: make a session, refresh, disconnect. The same idempotency key gives the same
-//! answer again; unlike at Stripe, an error is not kept.
+//! The writes: make a session, refresh, subscribe, disconnect. The same idempotency key gives the
+//! same answer again; unlike at Stripe, an error is not kept.
 
 use serde_json::Value;
 
 use crate::api::call::Call;
 use crate::api::failure::Failure;
 use crate::error::SimError;
-use crate::model::{Holder, RefreshStatus, Status};
+use crate::model::{Account, Holder, RefreshStatus, Status};
 use crate::render;
 use crate::session::NewSession;
 use crate::state::State;
@@ -41,6 +41,8 @@ pub(crate) fn answer(
     let answer = match segments {
         ["financial_connections", "sessions"] => create_session(state, call),
         ["financial_connections", "accounts", id, "refresh"] => refresh(state, call, id),
+        ["financial_connections", "accounts", id, "subscribe"] => subscribe(state, call, id),
+        ["financial_connections", "accounts", id, "unsubscribe"] => unsubscribe(state, call, id),
         ["financial_connections", "accounts", id, "disconnect"] => disconnect(state, call, id),
         _ => return None,
     };
@@ -118,42 +120,111 @@ fn relinked_holder(
 
 /// Refreshes end at once: the answer says pending, the events follow.
 fn refresh(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
-    let missing = || Failure::missing("financial connections account", id);
-    let account = state.accounts.get(id).filter(|a| a.stripe_account == call.stripe_account);
-    if account.ok_or_else(missing)?.status != Status::Active {
-        let message = "The account is inactive; its data cannot be refreshed.";
-        return Err(Failure::coded("financial_connections_account_inactive", message));
-    }
-    let feature = |name: &str| match name {
-        "balance" => Ok(Feature::Balance),
-        "ownership" => Ok(Feature::Ownership),
-        "transactions" => Ok(Feature::Transactions),
-        "inferred_balances" if call.shape == Shape::Preview => Ok(Feature::InferredBalances),
-        _ => Err(Failure::parameter("features", format!("Invalid features: {name}"))),
+    active_account(state, call, id)?;
+    let features = features(call, feature)?;
+    refresh_all(state, call, id, &features)
+}
+
+/// Subscribes, and starts the first refresh of what is new in it, as Stripe's own example shows.
+fn subscribe(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
+    let permissions = active_account(state, call, id)?.permissions.clone();
+    let mut features = features(call, subscribed_feature)?;
+    let permission_of = |feature| match feature {
+        Feature::Transactions => "transactions",
+        Feature::Ownership => "ownership",
+        Feature::Balance | Feature::InferredBalances => "balances",
     };
-    let features = call.array("features").into_iter().map(feature);
-    let features = features.collect::<Result<Vec<_>, _>>()?;
-    if features.is_empty() {
-        return Err(Failure::parameter("features", "Missing required param: features."));
+    let has = |permission: &str| permissions.iter().any(|one| one == permission);
+    if let Some(missing) = features.iter().map(|one| permission_of(*one)).find(|one| !has(one)) {
+        let message = format!("The account holder has not given the permission {missing}.");
+        return Err(Failure::parameter("features", message));
     }
-    for feature in &features {
+    let account = state.account_mut(id).map_err(refused)?;
+    features.retain(|feature| account.subscriptions.insert(*feature));
+    refresh_all(state, call, id, &features)
+}
+
+fn unsubscribe(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
+    own_account(state, call, id)?;
+    let features = features(call, subscribed_feature)?;
+    let account = state.account_mut(id).map_err(refused)?;
+    account.subscriptions.retain(|feature| !features.contains(feature));
+    let account = own_account(state, call, id)?;
+    Ok(render::account(account, call.shape, state.config.livemode))
+}
+
+fn disconnect(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
+    own_account(state, call, id)?;
+    state.disconnect(id).map_err(refused)?;
+    let account = own_account(state, call, id)?;
+    Ok(render::account(account, call.shape, state.config.livemode))
+}
+
+/// The account as it is while refreshes are pending; they have ended when this returns.
+fn refresh_all(
+    state: &mut State,
+    call: &Call,
+    id: &str,
+    features: &[Feature],
+) -> Result<Value, Failure> {
+    for feature in features {
         state.refresh(id, *feature, RefreshStatus::Pending).map_err(refused)?;
     }
-    let account = state.accounts.get(id).ok_or_else(missing)?;
+    let account = own_account(state, call, id)?;
     let pending = render::account(account, call.shape, state.config.livemode);
     for feature in features {
-        state.refresh(id, feature, RefreshStatus::Succeeded).map_err(refused)?;
+        state.refresh(id, *feature, RefreshStatus::Succeeded).map_err(refused)?;
     }
     Ok(pending)
 }
 
-fn disconnect(state: &mut State, call: &Call, id: &str) -> Result<Value, Failure> {
-    let missing = || Failure::missing("financial connections account", id);
+fn own_account<'a>(state: &'a State, call: &Call, id: &str) -> Result<&'a Account, Failure> {
     let account = state.accounts.get(id).filter(|a| a.stripe_account == call.stripe_account);
-    account.ok_or_else(missing)?;
-    state.disconnect(id).map_err(refused)?;
-    let account = state.accounts.get(id).ok_or_else(missing)?;
-    Ok(render::account(account, call.shape, state.config.livemode))
+    account.ok_or_else(|| Failure::missing("financial connections account", id))
+}
+
+fn active_account<'a>(state: &'a State, call: &Call, id: &str) -> Result<&'a Account, Failure> {
+    let account = own_account(state, call, id)?;
+    if account.status == Status::Active {
+        return Ok(account);
+    }
+    let message = "The account is inactive; its data cannot be refreshed.";
+    Err(Failure::coded("financial_connections_account_inactive", message))
+}
+
+/// The parameter `features[]`: at least one, and each of them known.
+fn features(
+    call: &Call,
+    known: fn(&str, Shape) -> Option<Feature>,
+) -> Result<Vec<Feature>, Failure> {
+    let one = |name: &str| {
+        let unknown = || Failure::parameter("features", format!("Invalid features: {name}"));
+        known(name, call.shape).ok_or_else(unknown)
+    };
+    let features: Vec<_> = call.array("features").into_iter().map(one).collect::<Result<_, _>>()?;
+    if features.is_empty() {
+        return Err(Failure::parameter("features", "Missing required param: features."));
+    }
+    Ok(features)
+}
+
+fn feature(name: &str, shape: Shape) -> Option<Feature> {
+    match name {
+        "balance" => Some(Feature::Balance),
+        "ownership" => Some(Feature::Ownership),
+        "transactions" => Some(Feature::Transactions),
+        "inferred_balances" if shape == Shape::Preview => Some(Feature::InferredBalances),
+        _ => None,
+    }
+}
+
+/// Transactions; in preview versions balances as well.
+fn subscribed_feature(name: &str, shape: Shape) -> Option<Feature> {
+    feature(name, shape).filter(|feature| match feature {
+        Feature::Transactions => true,
+        Feature::Balance | Feature::InferredBalances => shape == Shape::Preview,
+        Feature::Ownership => false,
+    })
 }
 
 fn refused(error: SimError) -> Failure {

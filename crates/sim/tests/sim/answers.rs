@@ -5,7 +5,7 @@ use relink_sim::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Running, START, Schemas, read, still};
+use crate::harness::{Running, START, Schemas, read, still, types};
 
 const ACCOUNTS: &str = "/v1/financial_connections/accounts";
 const AUTHORIZATIONS: &str = "/v1/financial_connections/authorizations";
@@ -104,6 +104,65 @@ async fn refusals_are_stripes() {
 }
 
 #[tokio::test]
+async fn a_subscription_lasts_and_starts_a_refresh() {
+    let running = Running::start(still()).await;
+    let link = Link {
+        permissions: vec!["transactions".into(), "balances".into()],
+        ..Link::of("cus_1", "Harbor", 1)
+    };
+    let account = running.sim.link(link).unwrap().accounts.remove(0);
+    let path = format!("{ACCOUNTS}/{account}");
+    let act = async |action: &str, version: &str, feature: &str| {
+        let path = format!("{path}/{action}");
+        running.post(&path, version, &[("features[]", feature)]).await
+    };
+    let before = running.get(&path, GA_VERSION).await.body;
+    assert_eq!(before["subscriptions"], json!([]));
+    let subscribed = act("subscribe", GA_VERSION, "transactions").await.body;
+    Schemas::of(GA_VERSION).check("financial_connections.account", &subscribed);
+    assert_eq!(subscribed["subscriptions"], json!(["transactions"]));
+    assert_eq!(subscribed["transaction_refresh"]["status"], "pending");
+    assert_eq!(types(&running.sim)[1..], ["account.refreshed_transactions"]);
+    act("subscribe", GA_VERSION, "transactions").await;
+    assert_eq!(types(&running.sim).len(), 2, "what is subscribed already starts nothing");
+
+    let balance = act("subscribe", PREVIEW_VERSION, "balance").await.body;
+    Schemas::of(PREVIEW_VERSION).check("financial_connections.account", &balance);
+    assert_eq!(balance["subscriptions"], json!(["balance", "transactions"]));
+    let general = running.get(&path, GA_VERSION).await.body;
+    assert_eq!(general["subscriptions"], json!(["transactions"]));
+    let left = act("unsubscribe", PREVIEW_VERSION, "balance").await.body;
+    assert_eq!(left["subscriptions"], json!(["transactions"]));
+    running.sim.disconnect(&account).unwrap();
+    assert_eq!(running.get(&path, GA_VERSION).await.body["subscriptions"], json!([]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_subscribed_is_refused() {
+    let running = Running::start(still()).await;
+    let link = Link { permissions: vec!["balances".into()], ..Link::of("cus_1", "Harbor", 1) };
+    let account = running.sim.link(link).unwrap().accounts.remove(0);
+    let refused = async |id: &str, version: &str, form: &[(&str, &str)]| {
+        let answer = running.post(&format!("{ACCOUNTS}/{id}/subscribe"), version, form).await;
+        let error = &answer.body["error"];
+        let told = if error["code"].is_null() { &error["param"] } else { &error["code"] };
+        (answer.status, told.as_str().unwrap().to_owned())
+    };
+    let transactions = [("features[]", "transactions")];
+    let balance = [("features[]", "balance")];
+    let parameter = (400, "features".to_owned());
+    assert_eq!(refused(&account, GA_VERSION, &[]).await, parameter);
+    assert_eq!(refused(&account, GA_VERSION, &balance).await, parameter, "preview only");
+    assert_eq!(refused(&account, PREVIEW_VERSION, &transactions).await, parameter, "no permission");
+    let missing = (404, "resource_missing".to_owned());
+    assert_eq!(refused("fca_none", GA_VERSION, &transactions).await, missing);
+    running.sim.deny(&account).unwrap();
+    let inactive = (400, "financial_connections_account_inactive".to_owned());
+    assert_eq!(refused(&account, PREVIEW_VERSION, &balance).await, inactive);
+    assert_eq!(running.sim.account(&account).unwrap()["subscriptions"], json!([]));
+}
+
+#[tokio::test]
 async fn lists_filter_by_holder_and_page_newest_first() {
     let running = Running::start(still()).await;
     let ours = running.sim.link(Link::of("cus_1", "Harbor", 3)).unwrap().accounts;
@@ -166,33 +225,6 @@ async fn reads_over_the_limit_and_injected_faults_are_refused() {
     assert!(locked.headers.get("stripe-rate-limited-reason").is_none());
     assert_eq!(running.get("/v1/events", PREVIEW_VERSION).await.status, 500);
     assert_eq!(running.get("/v1/events", PREVIEW_VERSION).await.status, 200);
-}
-
-#[tokio::test]
-async fn the_browser_finishes_a_session_by_its_secret_once() {
-    let running = Running::start(still()).await;
-    let linked = running.sim.link(Link::of("cus_1", "Harbor", 2)).unwrap();
-    let authorization = linked.authorization.unwrap();
-    running.sim.expire(&authorization).unwrap();
-    let request = running.request("POST", SESSIONS).bearer_auth("sk_test_sim");
-    let account = linked.accounts[1].as_str();
-    let form = [
-        ("permissions[0]", "balances"),
-        ("relink_options[authorization]", authorization.as_str()),
-        ("relink_options[account]", account),
-    ];
-    let session = read(request.header("Stripe-Version", PREVIEW_VERSION).form(&form)).await.body;
-    let finish = async || {
-        let body = json!({ "client_secret": session["client_secret"], "outcome": "succeeded" });
-        let request = running.request("POST", "/v3/sessions/finish").body(body.to_string());
-        read(request).await
-    };
-    let finished = finish().await;
-    assert_eq!(finished.headers["access-control-allow-origin"], "*");
-    assert_eq!(finished.body["accounts"]["data"][0]["id"], account);
-    assert_eq!(finished.body["accounts"]["data"][1], Value::Null, "only the account asked for");
-    assert_eq!(finish().await.status, 400);
-    assert_eq!(read(running.request("GET", "/v3/stripe.js")).await.status, 200);
 }
 
 #[tokio::test]

@@ -157,6 +157,7 @@ fn a_failed_relink_changes_nothing_but_its_session() {
     for (outcome, status, reason) in [
         (Outcome::NoAccount, "succeeded", json!("no_account")),
         (Outcome::NoAuthorization, "failed", json!("no_authorization")),
+        (Outcome::Failed, "failed", json!("other")),
         (Outcome::Cancelled, "cancelled", json!(null)),
     ] {
         let (sim, authorization, accounts, _) = linked();

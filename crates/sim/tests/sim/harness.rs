@@ -43,10 +43,7 @@ impl Running {
     pub(crate) async fn start(config: SimConfig) -> Running {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let sim = Sim::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let served = sim.clone();
-        tokio::spawn(async move { served.serve(listener, std::future::pending()).await });
+        let base = sim.serve_on_loopback().await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Running { sim, base, client }
     }
@@ -60,6 +57,18 @@ impl Running {
     /// A call as it is.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), format!("{}{path}", self.base))
+    }
+
+    /// A write with the right key.
+    pub(crate) async fn post(&self, path: &str, version: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.request("POST", path).bearer_auth("sk_test_sim");
+        read(request.header("Stripe-Version", version).form(form)).await
+    }
+
+    /// A call of the stand-in for Stripe.js.
+    pub(crate) async fn dialog(&self, what: &str, body: Value) -> Answer {
+        let path = format!("/v3/sessions/{what}");
+        read(self.request("POST", &path).body(body.to_string())).await
     }
 
     /// A call of the control API.

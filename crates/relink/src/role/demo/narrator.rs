@@ -1,5 +1,6 @@
 //! What is seen on the terminal.
 
+use std::cell::Cell;
 use std::io::{Error, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -45,7 +46,7 @@ pub(super) struct Narrator {
     json: bool,
     colours: bool,
     breathes: bool,
-    scenes: u32,
+    scenes: Cell<u32>,
     /// The first line that could not be written.
     unwritten: OnceLock<Error>,
 }
@@ -59,7 +60,7 @@ impl Narrator {
             json,
             colours: terminal && !plain,
             breathes: terminal && !once && !json,
-            scenes: 0,
+            scenes: Cell::new(0),
             unwritten: OnceLock::new(),
         }
     }
@@ -71,12 +72,12 @@ impl Narrator {
     }
 
     /// A scene begins.
-    pub(super) async fn scene(&mut self, title: &str) {
-        if self.breathes && self.scenes > 0 {
+    pub(super) async fn scene(&self, title: &str) {
+        if self.breathes && self.scenes.get() > 0 {
             tokio::time::sleep(SCENE_BREATH).await;
         }
-        self.scenes += 1;
-        let text = format!("{}. {title}", self.scenes);
+        self.scenes.set(self.scenes.get() + 1);
+        let text = format!("{}. {title}", self.scenes.get());
         self.say("");
         self.say(&self.paint(&text, STRONG));
     }

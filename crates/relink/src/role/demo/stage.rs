@@ -25,11 +25,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{ToStory, Told};
+use super::ports::Ports;
 use crate::failure::Failure;
 use crate::role::portal::Setup;
 use crate::role::standalone::Embedded;
 use crate::settings::{Choices, Database, Followup, Retention, Stripe};
-use crate::telemetry::bind;
 use crate::wiring;
 
 /// What webhooks are signed with; both ends are in this process.
@@ -92,17 +92,20 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) async fn build(
         folder: &Path,
+        seed: u64,
+        ports: &mut Ports,
         stop: &CancellationToken,
     ) -> Result<(Self, Machinery), Failure> {
-        let (listener, sim_url) = loopback("the simulator").await?;
-        let (ingress, ingress_url) = loopback("the ingress").await?;
-        let (page, page_url) = loopback("the relink page").await?;
+        let (page, page_url) = ports.listen("the relink page").await?;
+        let (listener, sim_url) = ports.listen("the simulator").await?;
+        let (ingress, ingress_url) = ports.listen("the ingress").await?;
         let webhook_url = format!("{ingress_url}/webhooks/stripe");
         let sim = Sim::new(SimConfig {
             api_key: API_KEY.to_owned(),
             webhook_url: Some(webhook_url.clone()),
             webhook_secret: SECRET.to_owned(),
             time_scale: 0.0,
+            seed,
             ..SimConfig::default()
         });
         let database = folder.join("relink.db");
@@ -250,19 +253,23 @@ impl Stage {
     }
 
     /// Where everything is, and how to make something happen to an authorization.
-    pub(super) fn invitation(&self, authorization: Option<&str>) -> String {
+    pub(super) fn invitation(&self, id: &str) -> String {
         let (sim, webhooks) = (&self.sim_url, &self.webhook_url);
-        let (id, database) = (authorization.unwrap_or("fcauth_…"), self.database.display());
         format!(
             "  SIM={sim}   # Stripe's API under /v1, controls under /control
   # it sends its webhooks to {webhooks}
   curl -d '{{\"authorization\":\"{id}\"}}' $SIM/control/expire
   curl -d '{{\"advance_seconds\":259200}}' $SIM/control/clock   # three days
   curl -d '{{\"authorization\":\"{id}\"}}' $SIM/control/relink
-  relink explain {id} \\
-    --database-url sqlite://{database}
-"
+{}",
+            self.explanation(id),
         )
+    }
+
+    /// How to ask why an authorization is as it is.
+    pub(super) fn explanation(&self, id: &str) -> String {
+        let database = self.database.display();
+        format!("  relink explain {id} \\\n    --database-url sqlite://{database}\n")
     }
 
     /// Sends an event as Stripe would, signed anew; the answer's status.
@@ -296,12 +303,6 @@ fn setup(listener: TcpListener, links: &Links, sim_url: &str) -> Result<Setup, F
         api_tokens: Vec::new(),
     };
     Ok(Setup { listener, config, links: links.clone() })
-}
-
-async fn loopback(what: &str) -> Result<(TcpListener, String), Failure> {
-    let listener = bind(what, ([127, 0, 0, 1], 0).into()).await?;
-    let address = listener.local_addr().map_err(Failure::unavailable)?;
-    Ok((listener, format!("http://{address}")))
 }
 
 fn stuck(what: &str) -> Failure {

@@ -17,16 +17,16 @@ pub(super) const SETTLED_S: i64 = 6;
 const WARNING_S: i64 = 30 * DAY_S;
 
 /// The story and what has happened in it so far.
-pub(super) struct Story {
+pub(super) struct Story<'a> {
     pub(super) stage: Stage,
-    pub(super) narrator: Narrator,
+    pub(super) narrator: &'a Narrator,
     /// Every command, in the order in which it was told.
     pub(super) commands: Vec<Told>,
     pub(super) events_told: usize,
 }
 
-impl Story {
-    pub(super) fn new(stage: Stage, narrator: Narrator) -> Self {
+impl<'a> Story<'a> {
+    pub(super) fn new(stage: Stage, narrator: &'a Narrator) -> Self {
         Self { stage, narrator, commands: Vec::new(), events_told: 0 }
     }
 
@@ -65,7 +65,7 @@ impl Story {
         self.link("cus_Ada", "Harbor Federal Bank", accounts.to_vec()).await
     }
 
-    pub(super) async fn link(
+    async fn link(
         &mut self,
         holder: &str,
         bank: &str,

@@ -132,7 +132,7 @@ pub(super) fn answers(verify: &Told, sim: &Sim) -> Vec<Line> {
 fn outcome(told: &Told) -> &'static str {
     match told.text("outcome") {
         "relinked" => "the relink worked",
-        "recovered" => "it healed by itself",
+        "recovered" => "the accounts work again",
         "moved" => "the accounts have moved",
         "disconnected" => "the link has ended",
         _ => "a relink cannot help any more",
