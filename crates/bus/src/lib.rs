@@ -8,6 +8,8 @@
 //!
 //! There is no retry, no rule and no AMQP library here.
 
+pub use relink_core::bug;
+
 pub mod envelope;
 pub mod in_process;
 pub mod message;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bug::{Bug, is_planted};
 use crate::id::{AccountId, AuthorizationId, Home};
 use crate::observation::{
     AccountNumber, AccountObservation, Action, Description, Details, Forecast, Holder,
@@ -275,7 +276,10 @@ impl Account {
             Status::Disconnected => &mut self.disconnected,
         };
         let known = *slot;
-        *slot = known.max(Some(seen.stamp));
+        *slot = match is_planted(Bug::LateNewsWins) {
+            true => Some(seen.stamp),
+            false => known.max(Some(seen.stamp)),
+        };
         tally.older_status = Some(seen.stamp) < newest;
         // Between two events (or two reads) nothing but a further read can tell which was last.
         tally.fresh_status = known < Some(seen.stamp);

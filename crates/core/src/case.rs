@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::aggregate::{Aggregate, Attempt, Case, ClosedCase, Health};
+use crate::bug::{Bug, is_planted};
 use crate::command::{
     Body, CaseOutcome, EscalateRelink, PromptRelink, PromptedAccount, Reason, RemindRelink,
     Urgency, WithdrawRelink,
@@ -75,6 +76,13 @@ impl Deciding<'_> {
             self.note(&aggregate.key, None, text);
             case.reason = reason;
         }
+        if is_planted(Bug::ReminderClockReset) {
+            case.opened_at = self.now;
+            case.prompted_at = case.prompted_at.map(|_| self.now);
+        }
+        if is_planted(Bug::PromptRepeated) {
+            case.prompt_due = Some(self.now);
+        }
         let deadline = deadline(aggregate, reason, self.now);
         if deadline > case.deadline {
             case.escalated = false;
@@ -87,7 +95,7 @@ impl Deciding<'_> {
     pub(crate) fn withdraw(&mut self, aggregate: &mut Aggregate, case: Case, outcome: CaseOutcome) {
         let text = format!("case {} closed: {}", case.id, outcome.as_str());
         self.note(&aggregate.key, None, text);
-        if case.prompts > 0 {
+        if case.prompts > 0 && !is_planted(Bug::WithdrawalForgotten) {
             let body = Body::WithdrawRelink(WithdrawRelink {
                 about: aggregate.about(),
                 case: case.id.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Merged};
 use crate::aggregate::{Aggregate, Case, Takeover, Verify};
+use crate::bug::{Bug, is_planted};
 use crate::command::Because;
 use crate::decide::Deciding;
 use crate::id::{AccountId, AccountKey, Home, HomeKey};
@@ -175,7 +176,7 @@ impl Deciding<'_> {
                 .nearest_contradiction(status, seen.stamp)
                 .is_some_and(|distance| distance <= self.policy.doubt_window_s)
         });
-        let settled = account.status() == Some(Status::Disconnected);
+        let settled = account.status() == Some(Status::Disconnected) || is_planted(Bug::NoDoubt);
         // A read of the event's own second outweighs it, and may still be the older of the two.
         let outweighed = account.read_at() == Some(second) && seen.status != account.status();
         if is_event && !settled && (merged.tied || near && (merged.fresh_status || outweighed)) {
@@ -188,7 +189,9 @@ impl Deciding<'_> {
             // differ: look again once the window has passed, and no sooner, or the same doubt
             // would go round in circles.
             let at = self.now.after(Span::seconds(self.policy.doubt_window_s));
-            aggregate.state.rechecks.insert(id.clone(), at);
+            if !is_planted(Bug::NoSecondRead) {
+                aggregate.state.rechecks.insert(id.clone(), at);
+            }
         }
         if account.is_unexplained() && !merged.stale {
             if is_event && !read_since {
@@ -220,6 +223,9 @@ impl Deciding<'_> {
         back: &AccountId,
         stamp: Stamp,
     ) {
+        if is_planted(Bug::NoSiblingVerify) {
+            return;
+        }
         let second = stamp.0;
         let of = |wanted: fn(&Account) -> bool, aggregate: &Aggregate| -> Vec<AccountId> {
             let others = aggregate.accounts.iter().filter(|(id, _)| *id != back);

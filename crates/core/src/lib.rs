@@ -13,6 +13,7 @@
 pub mod account;
 pub mod aggregate;
 pub mod bank;
+pub mod bug;
 mod case;
 pub mod command;
 pub mod decide;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bug::{Bug, is_planted};
 use crate::observation::Stamp;
 
 /// A value and when it was observed. Written as a pair to keep rows narrow.
@@ -36,7 +37,8 @@ pub fn join<T: Ord>(slot: &mut Option<Register<T>>, stamp: Stamp, value: T) -> J
         *slot = Some(Register(stamp, value));
         return Joined::Changed;
     };
-    if stamp < *known_stamp {
+    let stays = stamp == *known_stamp && is_planted(Bug::FirstOfASecondStays);
+    if stamp < *known_stamp || stays {
         return Joined::Older;
     }
     if value == *known {

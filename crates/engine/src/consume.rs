@@ -6,6 +6,7 @@ use std::time::Duration;
 use relink_bus::message::{Delivery, Receipt};
 use relink_bus::port::{ParkReason, Parking, Settlement, SubscribeError, Subscriber};
 use relink_bus::topology::WorkQueue;
+use relink_core::bug::{Bug, is_planted};
 use relink_core::input::Input;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +99,10 @@ impl Consumer {
                 Ok(batch) => {
                     // Taking the slot first bounds what is committed but not acknowledged.
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break Ok(()) };
-                    let done = self.apply(batch).await;
+                    let done = match is_planted(Bug::AcknowledgeBeforeCommit) {
+                        true => self.apply_late(batch).await,
+                        false => self.apply(batch).await,
+                    };
                     let away = done.away.clone();
                     let consumer = self.clone();
                     let sending = Arc::clone(&sending);
@@ -127,6 +131,13 @@ impl Consumer {
         settling.close();
         settling.wait().await;
         result
+    }
+
+    /// The bug of that name.
+    async fn apply_late(&self, batch: Vec<Delivery>) -> Done {
+        let accept = |delivery: &Delivery| (delivery.receipt, Settlement::Accept);
+        self.settle(batch.iter().map(accept).collect()).await;
+        Done { settlements: Vec::new(), ..self.apply(batch).await }
     }
 
     async fn apply(&self, batch: Vec<Delivery>) -> Done {
@@ -218,7 +229,14 @@ impl Consumer {
     fn hand_back(&self, done: &mut Done, works: &[Work]) {
         let handed_back = self.engine.metrics.handed_back.with_label_values(&[self.queue.name()]);
         handed_back.inc_by(works.len() as u64);
-        done.settlements.extend(works.iter().map(|work| (work.receipt, Settlement::HandBack)));
+        if is_planted(Bug::HandBackForgotten) {
+            return;
+        }
+        let settlement = match is_planted(Bug::RetryCountedOnTransient) {
+            true => Settlement::Retry(Parking::new(ParkReason::RetriesExhausted, "a bug")),
+            false => Settlement::HandBack,
+        };
+        done.settlements.extend(works.iter().map(|work| (work.receipt, settlement.clone())));
     }
 
     /// A crash in between repeats work and loses nothing.

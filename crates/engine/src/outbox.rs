@@ -8,6 +8,7 @@ use relink_bus::envelope::CloudEvent;
 use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Headers, Message};
 use relink_bus::port::Publisher;
 use relink_bus::topology::Exchange;
+use relink_core::bug::{Bug, is_planted};
 use relink_core::command::{PromptRelink, RemindRelink};
 use relink_core::time::Span;
 use serde::Serialize;
@@ -50,6 +51,9 @@ impl Outbox {
         }
         let started = Instant::now();
         let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+        if is_planted(Bug::OutboxDeletedBeforeConfirm) {
+            let _ = self.store.delete_outbox(&ids).await;
+        }
         let messages = rows.into_iter().map(|row| self.message(row)).collect();
         let results = self.publisher.publish_all(messages).await;
         self.metrics.publish_seconds.observe(started.elapsed().as_secs_f64());
@@ -61,6 +65,7 @@ impl Outbox {
         for (id, result) in ids.into_iter().zip(results) {
             match result {
                 Ok(()) => taken.push(id),
+                Err(_) if is_planted(Bug::PublishErrorIgnored) => taken.push(id),
                 Err(error) => {
                     self.metrics.publish_failures.with_label_values(&[error.as_str()]).inc();
                 }
@@ -83,7 +88,7 @@ impl Outbox {
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let mut sent = 0;
         loop {
-            if !self.publisher.is_ready() {
+            if !self.publisher.is_ready() || is_planted(Bug::RelayAsleep) {
                 return Ok(sent);
             }
             let now = self.wall.now();

@@ -1,10 +1,12 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
 mod portal;
+mod simulate;
 
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use portal::{PortalArgs, PortalRoleArgs};
+pub(crate) use simulate::SimulateArgs;
 
 /// Keeps bank connections made with Stripe Financial Connections alive.
 #[derive(Debug, Parser)]
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Forecast(ForecastArgs),
     /// JSON Schemas of everything that Relink publishes
     Schema(SchemaArgs),
+    /// Run Relink against a simulated Stripe with everything going wrong that can
+    Simulate(SimulateArgs),
 }
 
 #[derive(Debug, Args)]

@@ -64,5 +64,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Reconcile(args) => operator::reconcile::run(*args).await,
         Command::Backfill(args) => operator::backfill::run(*args).await,
         Command::Schema(args) => operator::schema::run(&args),
+        Command::Simulate(args) => operator::simulate::run(&args),
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod forecast;
 pub(crate) mod migrate;
 pub(crate) mod reconcile;
 pub(crate) mod schema;
+pub(crate) mod simulate;
 mod with_stripe;
 
 use std::sync::Arc;

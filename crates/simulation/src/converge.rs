@@ -37,10 +37,7 @@ pub(crate) struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    pub(crate) async fn of(
-        stage: &'a Arc<Stage>,
-        story: &'a Truth,
-    ) -> Result<Self, String> {
+    pub(crate) async fn of(stage: &'a Arc<Stage>, story: &'a Truth) -> Result<Self, String> {
         let truth = stage.sim.state();
         let wanted =
             Selection { holder: None, health: None, after: None, limit: AUTHORIZATIONS_MAX };
@@ -160,8 +157,7 @@ impl<'a> Comparison<'a> {
             let id = text(&truth["id"]);
             let is_active = text(&truth["status"]) == "active";
             let said = last.get(id).map_or("nothing", |(_, name)| name.as_str());
-            let is_right =
-                if is_active { said != "pause_data" } else { said == "pause_data" };
+            let is_right = if is_active { said != "pause_data" } else { said == "pause_data" };
             if !is_right {
                 let status = text(&truth["status"]);
                 return Err(format!("C4: {id} is {status}, and the last word is {said}"));
@@ -221,10 +217,13 @@ impl<'a> Comparison<'a> {
         let number = |one: &Value| {
             let numbers = one["account_numbers"].as_array();
             let is_bad = |one: &Value| {
-                one["identifier_type"] == "tokenized_account_number" && one["status"] != "transactable"
+                one["identifier_type"] == "tokenized_account_number"
+                    && one["status"] != "transactable"
             };
             text(&one["status"]) == "active"
-                && one["permissions"].as_array().is_some_and(|all| all.contains(&"payment_method".into()))
+                && one["permissions"]
+                    .as_array()
+                    .is_some_and(|all| all.contains(&"payment_method".into()))
                 && numbers.is_some_and(|all| !all.is_empty() && all.iter().all(is_bad))
         };
         if linked.is_empty() {
@@ -244,11 +243,8 @@ impl<'a> Comparison<'a> {
 
     /// C7.
     fn cases(&self) -> Result<(), String> {
-        let open: BTreeSet<&str> = self
-            .held
-            .iter()
-            .filter_map(|one| Some(one.state.case.as_ref()?.id.as_str()))
-            .collect();
+        let open: BTreeSet<&str> =
+            self.held.iter().filter_map(|one| Some(one.state.case.as_ref()?.id.as_str())).collect();
         let commands = self.stage.watch.commands();
         let of = |wanted: &str| -> BTreeSet<&str> {
             let wanted = commands.iter().filter(|(name, _)| name == wanted);

@@ -1,6 +1,7 @@
 //! What a seed stands for: how Relink runs, what can go wrong, what happens at Stripe.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::chance::Chance;
 use crate::fault::Fault;
@@ -157,6 +158,26 @@ impl Plan {
     pub(crate) fn taken_steps(&self) -> impl Iterator<Item = (usize, Step)> + '_ {
         let taken = |number: &usize| self.steps.get(*number).map(|step| (*number, *step));
         self.taken.iter().filter_map(taken)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.deployment {
+            Deployment::Standalone => f.write_str("standalone")?,
+            Deployment::Distributed { workers, schedulers } => {
+                write!(f, "workers: {workers}, schedulers: {schedulers}")?;
+            }
+        }
+        write!(f, "; {:?} webhooks; faults:", self.bodies)?;
+        for (fault, probability) in &self.faults {
+            write!(f, " {} {probability:.3}", fault.name())?;
+        }
+        write!(f, "; steps:")?;
+        for (number, step) in self.taken_steps() {
+            write!(f, " {number}:{:?}", step.happening)?;
+        }
+        Ok(())
     }
 }
 

@@ -28,6 +28,13 @@ pub struct Outcome {
     pub broken: Option<String>,
 }
 
+impl Outcome {
+    /// The number of the promise that was broken.
+    pub fn rule(&self) -> Option<&str> {
+        self.broken.as_deref()?.split(':').next()
+    }
+}
+
 /// Runs a plan to its end, or until a promise is broken.
 ///
 /// # Errors

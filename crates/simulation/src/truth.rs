@@ -179,11 +179,9 @@ impl Truth {
                 action: None,
                 cause: None,
             },
-            Happening::NumberExpires => Verb::Numbers {
-                account,
-                status: NumberStatus::Expired,
-                expected_expiry_date: None,
-            },
+            Happening::NumberExpires => {
+                Verb::Numbers { account, status: NumberStatus::Expired, expected_expiry_date: None }
+            }
             Happening::Refresh => Verb::Refresh {
                 account,
                 feature: Feature::Balance,

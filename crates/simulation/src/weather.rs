@@ -26,7 +26,8 @@ pub(crate) fn begin(stage: &Arc<Stage>, hosts: &Arc<Hosts>) {
         while !stage.is_calm() {
             tokio::time::sleep(TURN).await;
             let span = Duration::from_millis(chance.between(300, 45_000));
-            let (pick, jump) = (chance.below(1 << 16), chance.below(2 * JUMP_SECONDS.unsigned_abs()));
+            let (pick, jump) =
+                (chance.below(1 << 16), chance.below(2 * JUMP_SECONDS.unsigned_abs()));
             if stage.strikes(&chance, Fault::ClockJump) {
                 let seconds = i64::try_from(jump).unwrap_or(0) - JUMP_SECONDS;
                 hosts.set_clock(pick, seconds * 1000);

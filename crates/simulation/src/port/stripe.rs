@@ -55,8 +55,7 @@ impl GatedStripe {
         let answer = router.oneshot(request.map(Body::from)).await;
         let Ok(answer) = answer;
         let (head, body) = answer.into_parts();
-        let mut body =
-            to_bytes(body, ANSWER_BYTES_MAX).await.map_err(|_| WireError::Connection)?;
+        let mut body = to_bytes(body, ANSWER_BYTES_MAX).await.map_err(|_| WireError::Connection)?;
         let old = account.and_then(|id| self.replica.old(&id, stage.now()));
         if let Some(old) = old.filter(|_| head.status.is_success())
             && self.process.strikes(Fault::StaleRead)

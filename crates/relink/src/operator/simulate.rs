@@ -1,0 +1,144 @@
+//! `relink simulate`: the product's own code on one thread against a simulated Stripe, with
+//! everything going wrong that can; any number of seeds.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use relink_simulation::{Fault, Outcome, Plan, run as run_plan, shrink};
+
+use crate::cli::SimulateArgs;
+use crate::failure::Failure;
+use crate::output::print;
+
+/// Runs spent on looking for a shorter way to the same break.
+const SHRINK_RUNS_MAX: usize = 200;
+
+/// How often it is told how far it has come, in runs.
+const TELL_EVERY: u64 = 100;
+
+/// Seeds by chance are small enough to be typed.
+const SEEDS_BY_CHANCE: u64 = 1_000_000_000;
+
+/// What the command line leaves of a plan.
+struct Choice {
+    faults: Option<BTreeSet<Fault>>,
+    steps: Option<BTreeSet<usize>>,
+}
+
+impl Choice {
+    fn of(args: &SimulateArgs) -> Result<Self, Failure> {
+        let mut problems = Vec::new();
+        let faults = args.faults.as_ref().map(|names| {
+            let known = |name: &String| {
+                let found = Fault::named(name);
+                if found.is_none() && name != "none" {
+                    let all = Fault::ALL.map(Fault::name).join(", ");
+                    problems.push(format!("--faults: there is no `{name}`; there are {all}"));
+                }
+                found
+            };
+            names.iter().filter_map(known).collect()
+        });
+        let steps = args.steps.as_ref().map(|steps| steps.iter().copied().collect());
+        if problems.is_empty() {
+            Ok(Self { faults, steps })
+        } else {
+            Err(Failure::usage(&problems))
+        }
+    }
+
+    fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        if let Some(faults) = &self.faults {
+            plan = plan.with_faults(faults);
+        }
+        if let Some(steps) = &self.steps {
+            plan = plan.with_steps(steps);
+        }
+        plan
+    }
+}
+
+pub(crate) fn run(args: &SimulateArgs) -> Result<(), Failure> {
+    let choice = Choice::of(args)?;
+    let first = args.seed.unwrap_or_else(|| rand::random::<u64>() % SEEDS_BY_CHANCE);
+    print(&format!("seed {first}"))?;
+    let began = Instant::now();
+    let Some((plan, outcome)) = search(args, &choice, first)? else {
+        let seconds = began.elapsed().as_secs();
+        return print(&format!("{} runs, no promise broken, {seconds} s", args.seeds));
+    };
+    let (seed, found) = (plan.seed, outcome.broken.clone().unwrap_or_default());
+    print(&format!("seed {seed} breaks a promise: {found}\nlooking for a shorter way to it"))?;
+    let (plan, outcome) = shrink(plan, outcome, SHRINK_RUNS_MAX).map_err(Failure::unavailable)?;
+    print(&told(&plan, &outcome))?;
+    Err(Failure::no(format!("seed {seed} breaks a promise")))
+}
+
+/// The first run that breaks a promise, in whichever order they end.
+fn search(
+    args: &SimulateArgs,
+    choice: &Choice,
+    first: u64,
+) -> Result<Option<(Plan, Outcome)>, Failure> {
+    let processors = std::thread::available_parallelism().map_or(1, |all| all.get() as u64);
+    let jobs = if args.trace { 1 } else { args.jobs.unwrap_or(processors) };
+    let (next, done, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let found: Mutex<Option<Result<(Plan, Outcome), Failure>>> = Mutex::default();
+    let keep = |what: Result<(Plan, Outcome), Failure>| {
+        stop.store(true, Ordering::Relaxed);
+        found.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    };
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= args.seeds {
+                return;
+            }
+            let plan = choice.plan(first.wrapping_add(number));
+            match one(args, &plan, args.seeds, done.fetch_add(1, Ordering::Relaxed) + 1) {
+                Ok(outcome) if outcome.broken.is_none() => {}
+                Ok(outcome) => keep(Ok((plan, outcome))),
+                Err(failure) => keep(Err(failure)),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()
+}
+
+fn one(args: &SimulateArgs, plan: &Plan, runs: u64, number: u64) -> Result<Outcome, Failure> {
+    let outcome = run_plan(plan).map_err(Failure::unavailable)?;
+    if args.trace {
+        print(&format!("seed {}: {plan}\n{}", plan.seed, outcome.trace.join("\n")))?;
+    } else if number.is_multiple_of(TELL_EVERY) && number < runs {
+        print(&format!("{number} of {runs}"))?;
+    }
+    Ok(outcome)
+}
+
+fn told(plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = outcome.trace.join("\n");
+    let list = |items: Vec<String>| items.join(",");
+    let faults = match plan.faults.is_empty() {
+        true => "none".to_owned(),
+        false => list(plan.faults.keys().map(|fault| fault.name().to_owned()).collect()),
+    };
+    let steps = list(plan.steps().iter().map(ToString::to_string).collect());
+    let broken = outcome.broken.as_deref().unwrap_or_default();
+    let _ = write!(
+        text,
+        "\n\n{plan}\n{broken}\n\nto repeat it:\n  \
+         relink simulate --seeds 1 --seed {} --faults {faults} --steps {steps} --trace",
+        plan.seed,
+    );
+    text
+}
