@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use relink_bus::envelope::rfc3339;
 use relink_core::account::Account;
-use relink_core::aggregate::{Aggregate, Health, Verify};
+use relink_core::aggregate::{Aggregate, Attempt, Health, Verify};
 use relink_core::id::{AccountId, CommandId};
-use relink_core::observation::Status;
+use relink_core::observation::{RelinkOutcome, Status};
 use relink_core::register::value;
 use relink_core::time::Second;
 use relink_engine::store::{CaseRow, HistoryRow};
 
 use super::{Event, Found};
+use crate::output::counted;
 
 pub(super) fn all(event: Option<&Event>, found: &[Found], colours: bool) -> String {
     let mut text = String::new();
@@ -82,7 +83,7 @@ fn add_account(text: &mut String, id: &AccountId, account: &Account, verify: Opt
         let _ = write!(all, ", deactivation expected {date} ({})", forecast.action.as_str());
     }
     if let Some(verify) = verify {
-        let _ = write!(all, ", verify asked {} times", verify.asked);
+        let _ = write!(all, ", verify asked {}", counted(verify.asked, "time"));
     }
     line(text, &all);
 }
@@ -94,14 +95,14 @@ fn add_case(text: &mut String, row: &CaseRow) {
     };
     let case = &row.case;
     let (id, reason, opened) = (&case.id, case.reason.as_str(), rfc3339(case.opened_at));
-    let (prompts, reminders) = (case.prompts, case.reminders);
-    line(
-        text,
-        &format!(
-            "  case {id}: {reason}, opened {opened}, {prompts} prompts, {reminders} reminders, \
-             {state}"
-        ),
-    );
+    let (prompts, reminders) =
+        (counted(case.prompts, "prompt"), counted(case.reminders, "reminder"));
+    line(text, &format!("  case {id}: {reason}, opened {opened}, {prompts}, {reminders}, {state}"));
+    for attempt in &case.attempts {
+        let Attempt { session, at, outcome } = attempt;
+        let outcome = outcome.as_ref().map_or("goes on".into(), RelinkOutcome::to_string);
+        line(text, &format!("    attempt {session}: {outcome}, {}", second(*at)));
+    }
 }
 
 fn add_history(text: &mut String, row: &HistoryRow) {
