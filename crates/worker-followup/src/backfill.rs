@@ -49,7 +49,8 @@ impl Backfill {
     /// See [`Trouble`]; to do a holder again does no harm.
     pub async fn holder(&self, scope: &Scope, holder: &Holder) -> Result<Holding, Trouble> {
         let observer = &self.observer;
-        let call = || observer.budget.spend(observer.client.accounts_of_holder(scope, holder));
+        let budget = &*observer.budget;
+        let call = || budget.spend(observer.client.accounts_of_holder(scope, holder, budget));
         let listing = patiently(call, CallError::is_retryable).await?;
         let mut authorizations = BTreeSet::new();
         let because = observer.name_of_run("backfill");

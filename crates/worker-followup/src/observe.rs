@@ -121,7 +121,7 @@ impl Observer {
         id: &SessionId,
         because: Option<&str>,
     ) -> Result<(), Trouble> {
-        let read = self.spend("session", self.client.session(scope, id)).await;
+        let read = self.spend("session", self.client.session(scope, id, &self.budget)).await;
         let read = match read {
             Ok(read) => Some(read),
             Err(CallError::NotFound(_)) => None,
@@ -140,7 +140,7 @@ impl Observer {
         holder: &Holder,
         because: Option<&str>,
     ) -> Result<BTreeSet<AccountId>, Trouble> {
-        let listing = self.client.accounts_of_holder(scope, holder);
+        let listing = self.client.accounts_of_holder(scope, holder, &self.budget);
         let listing = self.spend("accounts", listing).await;
         let mut told = BTreeSet::new();
         for read in listing?.accounts {
