@@ -153,6 +153,8 @@ pub(crate) struct Troubles {
     pub(crate) script: String,
     pub(crate) stale_title: String,
     pub(crate) stale: String,
+    pub(crate) malformed_title: String,
+    pub(crate) malformed: String,
     pub(crate) not_found_title: String,
     pub(crate) not_found: String,
 }

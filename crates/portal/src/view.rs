@@ -297,8 +297,9 @@ impl<'a> Words<'a> {
             Trouble::TooOften => (&texts.too_often_title, &texts.too_often),
             Trouble::NotOffered => (&texts.not_offered_title, &texts.not_offered),
             Trouble::Script => (&texts.script_title, &texts.script),
-            Trouble::Stale | Trouble::TooLarge | Trouble::ContentType => {
-                (&texts.stale_title, &texts.stale)
+            Trouble::Stale => (&texts.stale_title, &texts.stale),
+            Trouble::Malformed | Trouble::TooLarge | Trouble::ContentType => {
+                (&texts.malformed_title, &texts.malformed)
             }
             Trouble::NotFound | Trouble::Method => (&texts.not_found_title, &texts.not_found),
         }
