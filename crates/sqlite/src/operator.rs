@@ -9,7 +9,9 @@ use relink_core::time::{Second, Time};
 use relink_engine::row::{
     case, commands, headers, home, home_key, outcome, scope, signed_rows, verdict,
 };
-use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError};
+use relink_engine::store::{
+    CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError, WhyParked,
+};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -22,7 +24,12 @@ const FIND: &str = "\
 
 const LIST: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
+    WHERE NOT provisional AND ?1 IS NULL AND (id, scope) > (?2, ?3) ORDER BY id, scope LIMIT ?4";
+
+/// Apart, so that the index of healths is used.
+pub(crate) const LIST_OF_HEALTH: &str = "\
+    SELECT scope, id FROM authorizations \
+    WHERE NOT provisional AND health = ?1 AND (id, scope) > (?2, ?3) \
     ORDER BY id, scope LIMIT ?4";
 
 /// Apart, so that the index of holders is used.
@@ -59,6 +66,10 @@ const PARK: &str = "\
     INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
       first_failed_ms, last_failed_ms, attempts, headers, body) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+const WHY_PARKED: &str = "\
+    SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = ?1 \
+    ORDER BY seq DESC LIMIT 1";
 
 /// Writes a row: a disk that is full, or has become read-only, says so.
 const PROBE: &str = "\
@@ -97,7 +108,11 @@ pub(crate) fn list(
     let limit = signed_rows(wanted.limit);
     let mut params: Vec<&dyn ToSql> = vec![&health, &id, &scope, &limit];
     params.extend(wanted.holder.as_ref().map(|holder| holder as &dyn ToSql));
-    let list = if wanted.holder.is_some() { LIST_OF_HOLDER } else { LIST };
+    let list = match (&wanted.holder, health) {
+        (Some(_), _) => LIST_OF_HOLDER,
+        (None, Some(_)) => LIST_OF_HEALTH,
+        (None, None) => LIST,
+    };
     let rows = many(connection, list, &params, |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
     })?;
@@ -223,6 +238,16 @@ pub(crate) fn park(connection: &Connection, parked: &Parked) -> Result<(), Store
         &&*delivery.body,
     ];
     run(connection, PARK, &params).map(drop)
+}
+
+pub(crate) fn why_parked(
+    connection: &Connection,
+    id: &str,
+) -> Result<Option<WhyParked>, StoreError> {
+    one(connection, WHY_PARKED, &[&id], |row| {
+        let (queue, reason, error) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(WhyParked { queue, reason, error, at: Time(row.get(3)?) })
+    })
 }
 
 /// Deletes some of what was filed before `first_kept`; tells whether there may be more.

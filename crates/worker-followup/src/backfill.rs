@@ -51,7 +51,7 @@ impl Backfill {
         let observer = &self.observer;
         let budget = &*observer.budget;
         let call = || budget.spend(observer.client.accounts_of_holder(scope, holder, budget));
-        let listing = patiently(call, CallError::is_retryable).await?;
+        let listing = patiently(call, CallError::is_retryable, observer.waiting).await?;
         let mut authorizations = BTreeSet::new();
         let because = observer.name_of_run("backfill");
         for read in &listing.accounts {
@@ -64,7 +64,7 @@ impl Backfill {
         }
         for id in authorizations.iter().filter(|_| self.write) {
             let read = || observer.authorization(scope, id, Some(&because));
-            patiently(read, Trouble::may_pass).await?;
+            patiently(read, Trouble::may_pass, observer.waiting).await?;
         }
         Ok(Holding {
             accounts: listing.accounts.len(),
@@ -87,7 +87,7 @@ impl Backfill {
             object: Some(&read.body),
         };
         let publish = || self.observer.publish(scope, &seen, Some(because));
-        patiently(publish, Trouble::may_pass).await
+        patiently(publish, Trouble::may_pass, self.observer.waiting).await
     }
 }
 

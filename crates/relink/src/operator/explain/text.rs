@@ -10,17 +10,21 @@ use relink_core::id::{AccountId, CommandId};
 use relink_core::observation::{RelinkOutcome, Status};
 use relink_core::register::value;
 use relink_core::time::Second;
-use relink_engine::store::{CaseRow, HistoryRow};
+use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 
-use super::{Event, Found};
+use super::{Event, Story};
 use crate::output::counted;
 
-pub(super) fn all(event: Option<&Event>, found: &[Found], colours: bool) -> String {
+pub(super) fn all(id: &str, story: &Story, colours: bool) -> String {
     let mut text = String::new();
-    if let Some(event) = event {
+    if let Some(event) = &story.event {
         add_event(&mut text, event);
     }
-    for one in found {
+    if let Some(WhyParked { queue, reason, error, at }) = &story.parked {
+        let at = rfc3339(*at);
+        line(&mut text, &format!("{id}: parked {at} by the worker of {queue}: {reason}, {error}"));
+    }
+    for one in &story.found {
         add_home(&mut text, &one.aggregate, colours);
         one.cases.iter().for_each(|row| add_case(&mut text, row));
         if !one.history.is_empty() {
