@@ -24,19 +24,19 @@ const FIND: &str = "\
 
 const LIST: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND ?1 IS NULL AND (id, scope) > (?2, ?3) ORDER BY id, scope LIMIT ?4";
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) ORDER BY id, scope LIMIT ?3";
 
 /// Apart, so that the index of healths is used.
 pub(crate) const LIST_OF_HEALTH: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND health = ?1 AND (id, scope) > (?2, ?3) \
-    ORDER BY id, scope LIMIT ?4";
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) AND health = ?4 \
+    ORDER BY id, scope LIMIT ?3";
 
-/// Apart, so that the index of holders is used.
+/// Of any health where that is null; apart, so that the index of holders is used.
 const LIST_OF_HOLDER: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
-      AND holder = ?5 ORDER BY id, scope LIMIT ?4";
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) AND (?4 IS NULL OR health = ?4) \
+      AND holder = ?5 ORDER BY id, scope LIMIT ?3";
 
 const HISTORY: &str = "\
     SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
@@ -106,11 +106,16 @@ pub(crate) fn list(
         None => ("", String::new()),
     };
     let limit = signed_rows(wanted.limit);
-    let mut params: Vec<&dyn ToSql> = vec![&health, &id, &scope, &limit];
-    params.extend(wanted.holder.as_ref().map(|holder| holder as &dyn ToSql));
+    let mut params: Vec<&dyn ToSql> = vec![&id, &scope, &limit];
     let list = match (&wanted.holder, health) {
-        (Some(_), _) => LIST_OF_HOLDER,
-        (None, Some(_)) => LIST_OF_HEALTH,
+        (Some(holder), _) => {
+            params.extend([&health as &dyn ToSql, holder]);
+            LIST_OF_HOLDER
+        }
+        (None, Some(_)) => {
+            params.push(&health);
+            LIST_OF_HEALTH
+        }
         (None, None) => LIST,
     };
     let rows = many(connection, list, &params, |row| {

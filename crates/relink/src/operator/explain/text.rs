@@ -138,3 +138,49 @@ fn health_style(health: Health) -> Style {
 fn paint(text: &str, style: Style, colours: bool) -> String {
     if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use relink_core::aggregate::Case;
+    use relink_core::command::Reason;
+    use relink_core::id::{Home, HomeKey, Scope};
+    use relink_core::time::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_case_tells_its_attempts_and_counts_in_words_that_fit() {
+        let attempt = |session: &str, outcome| {
+            let (session, at) = (session.into(), Second(1_767_225_600));
+            Attempt { session, at, outcome }
+        };
+        let case = Case {
+            id: "live:fcauth_1:case-1".into(),
+            reason: Reason::Inactive,
+            opened_at: Time(1_767_225_600_000),
+            prompt_due: None,
+            prompted_at: None,
+            reminded_at: None,
+            escalated: false,
+            prompts: 1,
+            reminders: 0,
+            deadline: None,
+            named: [].into(),
+            attempts: vec![
+                attempt("fcsess_1", Some(RelinkOutcome::Abandoned)),
+                attempt("fcsess_2", None),
+            ],
+        };
+        let home = Home::Authorization("fcauth_1".into());
+        let home = HomeKey { scope: Scope::own(true), home };
+        let mut text = String::new();
+        add_case(&mut text, &CaseRow { home, case, closed: None });
+        for said in [
+            "1 prompt, 0 reminders, open",
+            "attempt fcsess_1: abandoned, 2026-01-01T00:00:00Z",
+            "attempt fcsess_2: goes on, ",
+        ] {
+            assert!(text.contains(said), "{said} is not told: {text}");
+        }
+    }
+}
