@@ -106,7 +106,7 @@ async fn what_failed_can_be_tried_again() {
 async fn whoever_comes_back_is_told_how_the_attempt_before_ended() {
     let stand = stand(USUAL).await;
     // Stripe's clock is behind, so that what starts now was started long ago.
-    stand.advance(-30 * 86_400);
+    stand.sim.advance(-30 * 86_400);
     let outage = stand.outage(1).await;
     let (_, page) = stand.get(&outage.link).await;
     assert!(!page.contains("You started on"), "{page}");
@@ -120,7 +120,7 @@ async fn whoever_comes_back_is_told_how_the_attempt_before_ended() {
     assert!(page.contains("You started on ") && page.contains(" and did not finish."), "{page}");
 
     // They did come to an end after all, another way.
-    stand.advance(86_400);
+    stand.sim.advance(86_400);
     stand.finish(&secret, "no_account").await;
     stand.complete(&outage.link, &completion).await;
     let (_, page) = stand.get(&outage.link).await;
