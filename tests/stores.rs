@@ -62,6 +62,8 @@ stamp! {
         commands_are_claimed_in_order_once_their_claim_has_run_out
         two_claimers_never_get_the_same_command
         a_command_that_waits_is_not_written_twice
+        work_is_claimed_by_one_until_it_runs_out_or_is_given_up
+        of_many_claimants_one_gets_the_work
         due_homes_come_earliest_first;
     operator:
         history_comes_latest_first
@@ -103,6 +105,7 @@ mod postgres_only {
         days_are_prepared_and_take_what_was_filed_without_them
         no_row_that_was_only_locked_is_left
         a_home_in_the_hands_of_a_batch_is_not_due
+        nobody_is_found_by_reading_the_whole_table
         an_error_tells_no_secret
         a_missing_permission_says_what_to_grant
     }

@@ -99,6 +99,54 @@ pub(crate) async fn secrets_of_a_wrong_form_are_named_and_never_shown(_stage: &S
     assert_eq!(said.matches("\n  - ").count(), told.len(), "nothing else is wrong:\n{said}");
 }
 
+/// What fits by itself and not together, or is set for something that is not there.
+pub(crate) async fn settings_that_contradict_each_other_are_told(_stage: &Stage) {
+    let usual = vec![
+        ("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned()),
+        ("RELINK_WEBHOOK_SECRETS", "whsec_good".to_owned()),
+        ("RELINK_LINK_KEY", "a-key-of-thirty-two-bytes-or-more".to_owned()),
+        ("RELINK_PORTAL_BRAND", "Northwind".to_owned()),
+        ("RELINK_API_TOKENS", format!("read:{}", "0".repeat(64))),
+    ];
+    let check = async |more: &[(&'static str, &str)], told: &[&str]| {
+        let mut settings = usual.clone();
+        settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let (code, said) = gives_up(&["standalone"], &settings).await;
+        assert_eq!(code, 64, "{said}");
+        for part in told {
+            assert!(said.contains(part), "`{part}` is not told:\n{said}");
+        }
+        assert_eq!(said.matches("\n  - ").count(), told.len(), "nothing else is wrong:\n{said}");
+    };
+    check(
+        &[("RELINK_STRIPE_API_KEY", "pk_test_x"), ("RELINK_BACKGROUND_READS_PER_SECOND", "26")],
+        &[
+            "RELINK_LINK_KEY is set without RELINK_PORTAL_URL",
+            "RELINK_PORTAL_BRAND is set without RELINK_PORTAL_URL",
+            "RELINK_API_TOKENS is set without RELINK_PORTAL_URL",
+            "RELINK_STRIPE_API_KEY is a publishable key",
+            "RELINK_BACKGROUND_READS_PER_SECOND: Stripe answers 25 reads a second at the most",
+        ],
+    )
+    .await;
+    check(
+        &[
+            ("RELINK_PORTAL_URL", "https://relink.example.com"),
+            ("RELINK_STRIPE_API_KEY", "rk_live_x"),
+            ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_test_x"),
+        ],
+        &["RELINK_STRIPE_PUBLISHABLE_KEY is of test mode and RELINK_STRIPE_API_KEY of live mode"],
+    )
+    .await;
+    let settings = vec![
+        ("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned()),
+        ("RELINK_STRIPE_API_KEY", "sk_test_x".to_owned()),
+    ];
+    let (code, said) = gives_up(&["catch-up", "--since", "31d"], &settings).await;
+    assert_eq!(code, 64, "{said}");
+    assert!(said.contains("--since: `31d` is further back than the 30 days"), "{said}");
+}
+
 pub(crate) async fn a_role_that_shares_its_database_offers_no_file(_stage: &Stage) {
     let settings = vec![("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned())];
     for role in ["worker", "scheduler"] {

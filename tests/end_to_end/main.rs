@@ -96,6 +96,16 @@ fn standalone_alone() {
 }
 
 #[test]
+fn a_parked_event_is_explained() {
+    without_servers(standalone::a_parked_event_is_explained);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_told() {
+    without_servers(configuration::settings_that_contradict_each_other_are_told);
+}
+
+#[test]
 fn standalone_on_postgres() {
     on_stage(standalone::standalone_on_postgres);
 }
@@ -103,6 +113,11 @@ fn standalone_on_postgres() {
 #[test]
 fn a_hundred_dropped_webhooks_are_caught_up() {
     on_stage(missed::a_hundred_dropped_webhooks_are_caught_up);
+}
+
+#[test]
+fn whoever_waits_for_stripe_is_told() {
+    without_servers(missed::whoever_waits_for_stripe_is_told);
 }
 
 #[test]

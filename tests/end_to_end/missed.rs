@@ -8,7 +8,7 @@ use relink_tests::feed::{API_KEY, Feed, seed};
 use relink_tests::foreign::Foreign;
 use relink_tests::ledger::{Picture, events_in_inbox, nothing_is_left, settled};
 use relink_tests::place::Place;
-use relink_tests::process::{Settings, free_address, run};
+use relink_tests::process::{Process, Settings, free_address, run};
 use relink_tests::role::{WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
@@ -29,6 +29,24 @@ async fn operator(arguments: &[&str], settings: &Settings) -> String {
 /// The JSON document on the last line.
 fn summary(printed: &str) -> Value {
     serde_json::from_str(printed.lines().last().expect("a summary")).unwrap()
+}
+
+/// For half a minute nothing else would tell that Stripe does not answer.
+pub(crate) async fn whoever_waits_for_stripe_is_told(stage: &Stage) {
+    let holders = stage.folder().join("holders.txt");
+    std::fs::write(&holders, "cus_1\n").unwrap();
+    let settings = vec![
+        ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
+        ("RELINK_STRIPE_API_BASE", format!("http://{}", free_address())),
+    ];
+    let arguments = ["backfill", holders.to_str().unwrap()];
+    let waiting = Process::start(stage.folder(), "backfill", &arguments, &settings);
+    until(async || {
+        let said = waiting.log();
+        if said.contains("connection failed; tried again in 1 s") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    waiting.kill().await;
 }
 
 pub(crate) async fn a_hundred_dropped_webhooks_are_caught_up(stage: &Stage) {

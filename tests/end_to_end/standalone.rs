@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::post as on_post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use relink_sim::{GA_VERSION, Link, Relink, Sim, SimConfig};
+use relink_tests::http::Connection;
 use relink_tests::process::{Settings, free_address, run};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
+use relink_tests::send::post;
 use relink_tests::stage::Stage;
 use relink_tests::wait::{DEADLINE, until};
 use serde_json::{Value, json};
@@ -125,7 +127,10 @@ async fn explains_accounts_and_events(database: &str, sim: &Sim, account: &str) 
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         if arguments.len() == 3 {
             let told = json(String::from_utf8(output.stdout).unwrap());
-            assert_eq!(told, json!({ "event": null, "found": [] }));
+            assert_eq!(told, json!({ "event": null, "parked": null, "found": [] }));
+        } else {
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains("relink.<queue>.parked"), "where to look is told: {said}");
         }
     }
 }
@@ -169,6 +174,38 @@ pub(crate) async fn a_ga_destination_costs_one_read_and_gives_the_same_prompt(st
     let prompt: Value = serde_json::from_str(prompt).unwrap();
     assert_eq!(prompt["subject"], authorization);
     assert_eq!(prompt["data"]["cause"], "access_expired");
+    role.process.stop().await;
+}
+
+/// An event that cannot be decided is not lost: the log names it, and `explain` says why.
+pub(crate) async fn a_parked_event_is_explained(stage: &Stage) {
+    let listen = free_address();
+    let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
+    let settings = vec![
+        ("RELINK_DATABASE_URL", database.clone()),
+        ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        ("RELINK_INGRESS_LISTEN", listen.to_string()),
+    ];
+    let role = begin(stage.folder(), &settings).await;
+    let event = json!({
+        "id": "evt_odd", "object": "event", "created": 1_793_581_200, "livemode": true,
+        "type": "financial_connections.account.created", "data": { "object": null },
+    });
+    let mut connection = Connection::open(listen).await.unwrap();
+    let answer = post(&mut connection, event.to_string().as_bytes()).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let told = explain(&database, &["evt_odd"]).await;
+    for part in ["evt_odd: parked ", "relink.lifecycle", "impossible"] {
+        assert!(told.contains(part), "{part} is not told: {told}");
+    }
+    let told: Value =
+        serde_json::from_str(&explain(&database, &["evt_odd", "--json"]).await).unwrap();
+    assert_eq!(told["parked"]["reason"], "impossible", "{told}");
+    let log = role.process.log();
+    let line = log.lines().find(|line| line.contains("a message is parked"));
+    assert!(line.is_some_and(|line| line.contains("evt_odd")), "{log}");
+    let warnings = log.matches("RELINK_STRIPE_API_KEY is not set").count();
+    assert_eq!(warnings, 1, "a missing key is said once: {log}");
     role.process.stop().await;
 }
 
@@ -246,7 +283,7 @@ async fn receiver() -> (Posted, String) {
         shared.lock().unwrap().insert(id, command);
         StatusCode::NO_CONTENT
     };
-    let router = Router::new().route("/commands", post(take));
+    let router = Router::new().route("/commands", on_post(take));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (posted, url)
 }

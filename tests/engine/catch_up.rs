@@ -61,6 +61,7 @@ async fn catch_up(sim: &Sim, room: Option<usize>) -> (CatchUp, Option<Arc<Taker>
         store: Arc::new(SqliteStore::in_memory().unwrap()),
         publisher: taker.clone().map(|taker| taker as Arc<dyn Publisher>),
         wall: Arc::new(SystemClock),
+        waiting: relink_worker_followup::quietly,
         events: register(&Registry::new()).unwrap(),
     };
     (catch_up, taker)

@@ -14,7 +14,7 @@ use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, Writes,
+    Store, StoreError, WhyParked, Writes,
 };
 use relink_sqlite::SqliteStore;
 use serde_json::Value;
@@ -100,6 +100,18 @@ impl Store for FaultyStore {
     }
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.inner.park(parked).await
+    }
+    async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {
+        self.inner.why_parked(id).await
+    }
+    async fn claim_work(
+        &self,
+        work: &str,
+        claimant: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool, StoreError> {
+        self.inner.claim_work(work, claimant, now, until).await
     }
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         self.inner.find(id).await

@@ -7,6 +7,7 @@
 
 mod bodies;
 mod catch_up;
+mod claim;
 mod consume;
 mod decode;
 mod duties;

@@ -104,6 +104,7 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
         publisher: Arc::new(bus.clone()),
         wall: Arc::new(SystemClock),
         reads: metrics.reads.clone(),
+        waiting: relink_worker_followup::quietly,
     });
     let (duties, metrics_of_worker) = (setting.duties, metrics.clone());
     let worker = Followup { subscriber: followup, observer, duties, metrics: metrics_of_worker };

@@ -316,6 +316,10 @@ pub(crate) async fn a_message_is_parked(store: &dyn Store) {
     store.park(parked(Some("evt_1".into()))).await.unwrap();
     store.park(parked(Some("evt_1".into()))).await.unwrap();
     assert_eq!(store.census().await.unwrap().parked, 2);
+    let why = store.why_parked("evt_1").await.unwrap().unwrap();
+    let said = (&*why.queue, &*why.reason, &*why.error, why.at);
+    assert_eq!(said, ("relink.lifecycle", "unparsable", "no JSON", Time(2)));
+    assert_eq!(store.why_parked("evt_2").await.unwrap(), None);
 }
 
 pub(crate) async fn a_probe_passes(store: &dyn Store) {

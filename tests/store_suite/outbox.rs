@@ -72,6 +72,28 @@ pub(crate) async fn a_command_that_waits_is_not_written_twice(store: &dyn Store)
     assert_eq!(waiting.iter().map(|row| row.decided_at).collect::<Vec<_>>(), [Time(1)]);
 }
 
+pub(crate) async fn work_is_claimed_by_one_until_it_runs_out_or_is_given_up(store: &dyn Store) {
+    let claim =
+        async |by, now, until| store.claim_work("walk", by, Time(now), Time(until)).await.unwrap();
+    assert!(claim("a", 0, 100).await);
+    assert!(!claim("b", 50, 150).await);
+    assert!(claim("a", 60, 160).await, "one's own is renewed");
+    assert!(!claim("b", 159, 300).await);
+    assert!(claim("b", 160, 300).await, "it has run out");
+    assert!(!claim("a", 161, 400).await);
+    assert!(claim("b", 170, 170).await, "and is given up");
+    assert!(claim("a", 170, 400).await);
+    let other = store.claim_work("another", "b", Time(171), Time(400)).await.unwrap();
+    assert!(other, "each work is claimed by itself");
+}
+
+pub(crate) async fn of_many_claimants_one_gets_the_work(store: &dyn Store) {
+    let names: Vec<String> = (0..8).map(|number| format!("p{number}")).collect();
+    let claims = names.iter().map(|name| store.claim_work("walk", name, Time(1), Time(100)));
+    let won: Vec<bool> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(won.iter().filter(|won| **won).count(), 1, "{won:?}");
+}
+
 pub(crate) async fn due_homes_come_earliest_first(store: &dyn Store) {
     let due = |key, at: Option<i64>| {
         let mut one = aggregate(key, &[]);

@@ -3,10 +3,13 @@
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use relink_core::aggregate::Health;
 use relink_core::input::Verdict;
 use relink_core::time::{Second, Time};
-use relink_engine::store::{Store, StoreError, Writes};
+use relink_engine::store::{Selection, Store, StoreError, Writes};
 use relink_postgres::{PostgresConfig, PostgresStore, migrate};
+
+use relink_tests::wait::until;
 
 use super::place::{connect, execute};
 use super::world::*;
@@ -137,6 +140,39 @@ pub(crate) async fn a_home_in_the_hands_of_a_batch_is_not_due(url: String) {
     busy.await.unwrap().unwrap();
     assert_eq!(homes.into_iter().map(|due| due.home).collect::<Vec<_>>(), [home("fcauth_2")]);
     assert_eq!(store.due_homes(Time(9), 9).await.unwrap().len(), 2);
+}
+
+/// Of a few among many, the planner takes the index that is there for them.
+pub(crate) async fn nobody_is_found_by_reading_the_whole_table(url: String) {
+    let store = ready(&url).await;
+    execute(
+        &url,
+        "INSERT INTO authorizations (scope, id, provisional, health, state) \
+           SELECT 'live', 'fcauth_' || n, false, \
+             CASE WHEN n <= 3 THEN 'expiring' ELSE 'active' END, '{}' \
+           FROM generate_series(1, 20000) n; \
+         INSERT INTO accounts (scope, id, home, provisional, status, state, updated_ms) \
+           SELECT 'live', 'fca_' || n, 'fcauth_' || n, false, 'active', '{}', n \
+           FROM generate_series(1, 20000) n; \
+         ANALYZE authorizations; ANALYZE accounts",
+    )
+    .await;
+    let wanted = Selection { holder: None, health: Some(Health::Expiring), after: None, limit: 20 };
+    assert_eq!(store.list(&wanted).await.unwrap().len(), 3);
+    let unheard = store.longest_unheard(None, Time(20_001), 3).await.unwrap();
+    assert_eq!(unheard.iter().map(|one| one.at.0).collect::<Vec<_>>(), [1, 2, 3]);
+    let behind = store.longest_unheard(unheard.last(), Time(20_001), 3).await.unwrap();
+    assert_eq!(behind.iter().map(|one| one.at.0).collect::<Vec<_>>(), [4, 5, 6]);
+    // A connection tells how it read when it ends.
+    drop(store);
+    until(async || {
+        let used = "SELECT sum(idx_scan)::bigint FROM pg_stat_user_indexes WHERE indexrelname = ";
+        let by_health = count(&url, &format!("{used}'authorizations_health'")).await;
+        let by_time = count(&url, &format!("{used}'accounts_heard'")).await;
+        let counted = format!("{by_health} and {by_time} looks into the indexes");
+        if by_health >= 1 && by_time >= 2 { Ok(()) } else { Err(counted) }
+    })
+    .await;
 }
 
 pub(crate) async fn an_error_tells_no_secret(_: String) {

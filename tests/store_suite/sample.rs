@@ -141,6 +141,7 @@ fn attempt() -> impl Strategy<Value = Attempt> {
     let outcome = prop_oneof![
         Just(RelinkOutcome::Repaired),
         Just(RelinkOutcome::Cancelled),
+        Just(RelinkOutcome::Abandoned),
         id::<AuthorizationId>().prop_map(RelinkOutcome::NewAuthorization),
         text().prop_map(RelinkOutcome::Failed),
     ];

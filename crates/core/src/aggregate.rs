@@ -12,7 +12,7 @@ use crate::observation::{
     Action, AuthorizationObservation, Details, Forecast, Holder, RelinkOutcome, Status,
 };
 use crate::register::{Joined, Register, join, value};
-use crate::time::{Second, Time};
+use crate::time::{Second, Span, Time};
 
 /// How an authorization is: derived from its accounts, the first that holds.
 #[derive(
@@ -105,6 +105,13 @@ pub struct Case {
 /// How many attempts a case remembers: enough to see a pattern, bounded against a loop.
 pub const ATTEMPTS_MAX: usize = 20;
 
+/// How long an attempt may go on before it counts as abandoned.
+///
+/// Stripe names no lifetime of a session's client secret; a relink takes minutes. Two hours leave
+/// room for a bank's slow letter of confirmation, and the page's own completion lives as long:
+/// after it the customer has to start anew. An end that is told later still counts.
+pub const ATTEMPT_LIFETIME: Span = Span::minutes(120);
+
 /// A relink attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Attempt {
@@ -116,11 +123,30 @@ pub struct Attempt {
     pub outcome: Option<RelinkOutcome>,
 }
 
+impl Attempt {
+    /// Whether somebody told how it ended.
+    fn is_told(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| *outcome != RelinkOutcome::Abandoned)
+    }
+
+    /// When it counts as abandoned; `None` once it has ended.
+    ///
+    /// A span this long makes the difference between Stripe's clock and ours harmless.
+    fn abandoned_at(&self) -> Option<Time> {
+        self.outcome.is_none().then(|| self.at.as_time().after(ATTEMPT_LIFETIME))
+    }
+}
+
 impl Case {
     /// Takes note of what a session has come to; tells whether that is news.
     pub(crate) fn note_attempt(&mut self, attempt: Attempt) -> bool {
         match self.attempts.iter_mut().find(|known| known.session == attempt.session) {
-            Some(known) if known.outcome.is_some() || attempt.outcome.is_none() => return false,
+            Some(known) if known.is_told() => return false,
+            Some(known) if attempt.outcome.is_none() => {
+                // First seen: in whichever order it is told.
+                known.at = known.at.min(attempt.at);
+                return false;
+            }
             Some(known) => *known = attempt,
             None => self.attempts.push(attempt),
         }
@@ -128,6 +154,23 @@ impl Case {
             self.attempts.remove(0);
         }
         true
+    }
+
+    /// Whether it has seen that session.
+    pub(crate) fn knows(&self, session: &SessionId) -> bool {
+        self.attempts.iter().any(|known| known.session == *session)
+    }
+
+    /// When the next attempt counts as abandoned.
+    pub(crate) fn next_abandoned(&self) -> Option<Time> {
+        self.attempts.iter().filter_map(Attempt::abandoned_at).min()
+    }
+
+    /// Calls abandoned what was started and not ended in time; tells how many.
+    pub(crate) fn abandon(&mut self, now: Time) -> usize {
+        let due = |one: &&mut Attempt| one.abandoned_at().is_some_and(|due| due <= now);
+        let overdue = self.attempts.iter_mut().filter(due);
+        overdue.map(|one| one.outcome = Some(RelinkOutcome::Abandoned)).count()
     }
 }
 

@@ -23,6 +23,7 @@ impl Deciding<'_> {
     /// Brings the case in line with what the accounts say, and does what is due.
     pub(crate) fn conclude(&mut self, aggregate: &mut Aggregate) {
         self.ask_what_is_due(aggregate);
+        self.abandon_attempts(aggregate);
         self.reconcile_if_due(aggregate);
         let health = health(aggregate, self.policy, self.now);
         let need = need(aggregate, self.policy, self.now);
@@ -207,13 +208,17 @@ impl Deciding<'_> {
             .filter(|due| *due > self.now)
             .min();
         let reconcile = aggregate.state.reconcile.due;
-        let next_due = [step, numbers, reconcile, self.next_ask(aggregate)];
+        let case = aggregate.state.case.as_ref().and_then(Case::next_abandoned);
+        let closed = aggregate.state.last_case.as_ref();
+        let abandoned = [case, closed.and_then(|closed| closed.case.next_abandoned())];
+        let next_due =
+            [step, numbers, reconcile, self.next_ask(aggregate)].into_iter().chain(abandoned);
         aggregate.state.summary = crate::aggregate::Summary {
             health: health(aggregate, self.policy, self.now),
             holder: aggregate.holder().cloned(),
             institution_name: aggregate.institution_name().cloned(),
             expected_deactivation: expected_deactivation(aggregate),
-            next_due: next_due.into_iter().flatten().min(),
+            next_due: next_due.flatten().min(),
         };
     }
 }

@@ -226,9 +226,10 @@ impl<'a> Deciding<'a> {
         if self.world.get(home).is_none() {
             return Verdict::Unchanged;
         }
-        let before = self.commands.len();
+        let done = |this: &Self| this.commands.len() + this.notes.len();
+        let before = done(self);
         self.edit(home, |_, _| ());
-        if self.commands.len() > before { Verdict::Applied } else { Verdict::Unchanged }
+        if done(self) > before { Verdict::Applied } else { Verdict::Unchanged }
     }
 
     /// Adds a command; `what` makes its id unique within the subject.

@@ -1,5 +1,6 @@
 //! What one source said of one object at one time.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -253,6 +254,20 @@ pub enum RelinkOutcome {
     Failed(Arc<str>),
     /// The customer gave up.
     Cancelled,
+    /// Nobody has told of its end in time. No source says so; it is concluded.
+    Abandoned,
+}
+
+impl fmt::Display for RelinkOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repaired => f.write_str("succeeded"),
+            Self::NewAuthorization(by) => write!(f, "made {by}"),
+            Self::Failed(reason) => write!(f, "failed ({reason})"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::Abandoned => f.write_str("abandoned"),
+        }
+    }
 }
 
 /// What one source said of a relink session.

@@ -16,6 +16,9 @@ use crate::time::Second;
 /// session of another day was about another outage.
 const RELINK_REACH_S: i64 = 3600;
 
+/// What history says of an attempt that nobody finished.
+const ABANDONED: &str = "relink abandoned";
+
 impl Deciding<'_> {
     pub(crate) fn session_observed(&mut self, seen: &SessionObservation) -> Verdict {
         let home = self.home(&seen.authorization);
@@ -45,9 +48,11 @@ impl Deciding<'_> {
             outcome: seen.outcome.clone(),
         };
         let home = aggregate.key.clone();
+        let closed = aggregate.state.last_case.as_ref();
+        let is_past = closed.is_some_and(|closed| closed.case.knows(&seen.session));
         let is_news = match &mut aggregate.state.case {
-            Some(case) => case.note_attempt(attempt),
-            None => self.record_late(aggregate, attempt),
+            Some(case) if !is_past => case.note_attempt(attempt),
+            _ => self.record_late(aggregate, attempt),
         };
         if is_news {
             let text = match &seen.outcome {
@@ -56,10 +61,29 @@ impl Deciding<'_> {
                 Some(RelinkOutcome::NewAuthorization(by)) => format!("relinked as {by}"),
                 Some(RelinkOutcome::Failed(reason)) => format!("relink failed: {reason}"),
                 Some(RelinkOutcome::Cancelled) => "relink cancelled".to_owned(),
+                Some(RelinkOutcome::Abandoned) => ABANDONED.to_owned(),
             };
             self.note(&home, None, text);
         }
         is_news
+    }
+
+    /// Calls attempts abandoned that were started and not ended in time, in the open case and in
+    /// the one before: its last attempt may be what nobody finished.
+    pub(crate) fn abandon_attempts(&mut self, aggregate: &mut Aggregate) {
+        let now = self.now;
+        let mut abandoned = aggregate.state.case.as_mut().map_or(0, |case| case.abandon(now));
+        if let Some(closed) = &mut aggregate.state.last_case {
+            let late = closed.case.abandon(now);
+            if late > 0 {
+                let closed = closed.clone();
+                self.closed(&aggregate.key, &closed);
+            }
+            abandoned += late;
+        }
+        for _ in 0..abandoned {
+            self.note(&aggregate.key, None, ABANDONED.to_owned());
+        }
     }
 
     /// The accounts' own events may overtake the session's end: the case that they closed then
@@ -69,7 +93,7 @@ impl Deciding<'_> {
         let Some(closed) = &mut aggregate.state.last_case else {
             return false;
         };
-        let known = closed.case.attempts.iter().any(|known| known.session == attempt.session);
+        let known = closed.case.knows(&attempt.session);
         let near = came_back.is_some_and(|Second(back)| {
             back.saturating_sub(attempt.at.0).saturating_abs() <= RELINK_REACH_S
         });

@@ -22,6 +22,8 @@ enum Step {
     Heal,
     /// The customer relinks: all that a relink repairs is back, and events tell of one account.
     Relink,
+    /// The customer starts a relink and leaves.
+    Leave,
     Warn,
     MoveDate,
     Disconnect,
@@ -46,6 +48,7 @@ fn moves(accounts: usize, cuts: u8) -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Step::Close),
         4 => Just(Step::Heal),
         2 => Just(Step::Relink),
+        1 => Just(Step::Leave),
         2 => Just(Step::Warn),
         1 => Just(Step::MoveDate),
         1 => Just(Step::Disconnect),
@@ -114,6 +117,10 @@ fn play(accounts: usize, moves: &[Move]) -> (Vec<Input>, Vec<Truth>, i64) {
                 relink(&mut inputs, &mut truths, &truth.authorization, now);
                 truths[index].clone()
             }
+            Step::Leave => {
+                told(&mut inputs, &truth.authorization, now, None);
+                truth
+            }
             _ => truth,
         };
         push(&mut inputs, &truth, now, one.cut, one.repeats);
@@ -135,11 +142,16 @@ fn relink(inputs: &mut Vec<Input>, truths: &mut [Truth], of: &AuthorizationId, a
         }
         truth.forecast.take_if(|forecast| forecast.action == Action::RelinkRequired);
     }
+    told(inputs, of, at, Some(RelinkOutcome::Repaired));
+}
+
+/// A session tells what it has come to.
+fn told(inputs: &mut Vec<Input>, of: &AuthorizationId, at: i64, outcome: Option<RelinkOutcome>) {
     let session = SessionObservation {
         session: format!("fcsess_{}", inputs.len()).as_str().into(),
         stamp: Stamp::event(START + at),
         authorization: of.clone(),
-        outcome: Some(RelinkOutcome::Repaired),
+        outcome,
         accounts: Vec::new(),
         complete: true,
     };
@@ -212,7 +224,19 @@ fn deliver(inputs: &[&Input], truths: &[Truth], end: i64, reconcile: bool) -> De
         assert!(aggregate.state.verifies.is_empty(), "unanswered: {aggregate:?}");
     }
     last_word_agrees(&desk);
+    nothing_goes_on_for_ever(&mut desk);
     desk
+}
+
+/// Whatever was started and not finished is called abandoned in the end.
+fn nothing_goes_on_for_ever(desk: &mut Desk) {
+    desk.pass(Span::days(1));
+    for aggregate in desk.world.aggregates() {
+        let closed = aggregate.state.last_case.as_ref().map(|closed| &closed.case);
+        for case in aggregate.state.case.iter().chain(closed) {
+            assert!(case.attempts.iter().all(|one| one.outcome.is_some()), "{case:?}");
+        }
+    }
 }
 
 /// The last pause or resume of every account agrees with its state.

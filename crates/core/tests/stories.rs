@@ -285,40 +285,6 @@ fn the_authorizations_own_date_is_read_back_when_an_account_leaves_expiring() {
 }
 
 #[test]
-fn a_forecast_that_comes_after_the_relink_that_moved_it_is_read_back() {
-    let date = START + 30 * 86_400;
-    let forecast = Forecast { date: Second(date), action: Action::RelinkRequired, cause: None };
-    let session = SessionObservation {
-        session: "fcsess_1".into(),
-        stamp: Stamp::event(START + 5000),
-        authorization: X.into(),
-        outcome: Some(RelinkOutcome::Repaired),
-        accounts: Vec::new(),
-        complete: true,
-    };
-    let own = AuthorizationObservation {
-        authorization: X.into(),
-        stamp: Stamp::event(START + 1000),
-        status: Some(Status::Active),
-        details: Details::Active(Some(forecast)),
-        holder: None,
-        institution: None,
-        institution_name: None,
-    };
-    let mut desk = Desk::new(5);
-    desk.see(Truth::new("fca_a", X).event(0));
-    desk.see(Happened::SessionObserved(Box::new(session)));
-    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(1000));
-    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
-    assert_eq!((verify.accounts.len(), verify.because), (1, Because::Forecast));
-    desk.see(Happened::AuthorizationObserved(Box::new(own)));
-    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
-    assert!(verify.read_authorization);
-    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(6000));
-    assert_eq!(desk.count("verify_accounts"), 2, "what is said after the relink is not doubted");
-}
-
-#[test]
 fn an_outage_told_after_its_end_still_makes_its_siblings_doubtful() {
     let mut desk = Desk::new(5);
     desk.see(Truth::new("fca_a", X).event(2000));
@@ -361,91 +327,6 @@ fn a_second_outage_is_a_case_of_its_own_with_its_own_prompt() {
     assert_eq!(desk.count("withdraw_relink"), 1);
     assert_eq!(desk.aggregate(X).state.cases, 2);
     assert_eq!(desk.account("fca_a").version, 3);
-}
-
-#[test]
-fn a_session_that_succeeded_names_the_outcome() {
-    let mut desk = Desk::new(0);
-    three_expired(&mut desk);
-    let accounts = ["fca_a", "fca_b", "fca_c"]
-        .map(|id| Truth::new(id, X).seen(Stamp::event(START + 5000)))
-        .to_vec();
-    let session = SessionObservation {
-        session: "fcsess_1".into(),
-        stamp: Stamp::event(START + 5000),
-        authorization: X.into(),
-        outcome: Some(RelinkOutcome::Repaired),
-        accounts: Vec::new(),
-        complete: true,
-    };
-    desk.see(Happened::SessionObserved(Box::new(session.clone())));
-    assert_eq!(desk.count("withdraw_relink"), 0, "a session's word is no proof for its accounts");
-    assert_eq!(desk.count("verify_accounts"), 1);
-    let whole = SessionObservation { accounts, ..session.clone() };
-    desk.see(Happened::SessionObserved(Box::new(whole)));
-    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
-    assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
-    let partly = SessionObservation { complete: false, ..session };
-    desk.see(Happened::SessionObserved(Box::new(partly)));
-    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
-    assert_eq!(verify.session, Some("fcsess_1".into()), "its event did not tell all");
-}
-
-#[test]
-fn a_session_that_brings_all_accounts_back_at_once_is_told_as_a_relink() {
-    let mut desk = Desk::new(0);
-    for id in ["fca_a", "fca_b"] {
-        desk.see(expired(id).event(0));
-    }
-    let accounts = ["fca_a", "fca_b"].map(|id| Truth::new(id, X).seen(Stamp::event(START + 90)));
-    let session = SessionObservation {
-        session: "fcsess_1".into(),
-        stamp: Stamp::event(START + 90),
-        authorization: X.into(),
-        outcome: Some(RelinkOutcome::Repaired),
-        accounts: accounts.to_vec(),
-        complete: true,
-    };
-    let decision = desk.see(Happened::SessionObserved(Box::new(session)));
-    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
-    assert_eq!(withdraw.outcome, CaseOutcome::Relinked);
-    let of = |id: &str| -> Vec<&str> {
-        let own = decision.notes.iter().filter(|note| note.account == Some(id.into()));
-        own.flat_map(|note| note.commands.iter().map(|command| command.as_str())).collect()
-    };
-    for id in ["fca_a", "fca_b"] {
-        assert!(of(id).contains(&&*format!("live:{id}:resume-2")), "{id}: {:?}", decision.notes);
-    }
-}
-
-#[test]
-fn a_session_told_after_the_case_closed_still_names_what_ended_it() {
-    let session = |id: &str, at: i64, outcome| SessionObservation {
-        session: id.into(),
-        stamp: Stamp::event(START + at),
-        authorization: X.into(),
-        outcome,
-        accounts: Vec::new(),
-        complete: true,
-    };
-    let mut desk = Desk::new(0);
-    desk.see(expired("fca_a").event(0));
-    let started = session("fcsess_1", 4990, None);
-    desk.see(Happened::SessionObserved(Box::new(started)));
-    desk.see(Truth::new("fca_a", X).event(5000));
-    let Body::WithdrawRelink(withdraw) = desk.last("withdraw_relink") else { panic!() };
-    assert_eq!(withdraw.outcome, CaseOutcome::Recovered, "nobody has told of the relink yet");
-
-    let other = session("fcsess_0", -90_000, Some(RelinkOutcome::Repaired));
-    let decision = desk.see(Happened::SessionObserved(Box::new(other)));
-    assert_eq!(decision.cases, [], "a session of another day");
-    let ended = session("fcsess_1", 5001, Some(RelinkOutcome::Repaired));
-    let decision = desk.see(Happened::SessionObserved(Box::new(ended.clone())));
-    assert_eq!(decision.verdict, Verdict::Applied);
-    assert!(matches!(decision.cases[0].closed, Some((_, CaseOutcome::Relinked))));
-    assert_eq!(decision.cases[0].case.attempts.len(), 1);
-    let decision = desk.see(Happened::SessionObserved(Box::new(ended)));
-    assert_eq!((decision.verdict, decision.cases.len()), (Verdict::Unchanged, 0));
 }
 
 #[test]

@@ -157,7 +157,10 @@ impl Consumer {
                     input,
                     traceparent: delivery.headers.traceparent,
                 }),
-                Err(parking) => self.park(&mut done, delivery.receipt, parking),
+                Err(parking) => {
+                    let event = delivery.id.as_deref().unwrap_or_default();
+                    self.park(&mut done, delivery.receipt, event, parking);
+                }
             }
         }
         self.decide_all(works, &mut done).await;
@@ -189,20 +192,20 @@ impl Consumer {
                     for (index, refusal) in report.refused {
                         let parking = Parking::new(ParkReason::TooManyAccounts, refusal);
                         if let Some(work) = works.get(index) {
-                            self.park(done, work.receipt, parking);
+                            self.park(done, work.receipt, work.input.id.as_str(), parking);
                         }
                     }
                 }
                 Err(StoreError::Undecided(index)) if index < works.len() => {
                     let work = works.remove(index);
                     let parking = Parking::new(ParkReason::Panicked, "deciding about it panicked");
-                    self.park(done, work.receipt, parking);
+                    self.park(done, work.receipt, work.input.id.as_str(), parking);
                     waiting.push(works);
                 }
                 Err(StoreError::Refused(text)) => match &works[..] {
                     [work] => {
                         let parking = Parking::new(ParkReason::Constraint, text);
-                        self.park(done, work.receipt, parking);
+                        self.park(done, work.receipt, work.input.id.as_str(), parking);
                     }
                     _ => {
                         let second_half = works.split_off(works.len() / 2);
@@ -218,11 +221,11 @@ impl Consumer {
         }
     }
 
-    fn park(&self, done: &mut Done, receipt: Receipt, parking: Parking) {
+    fn park(&self, done: &mut Done, receipt: Receipt, event: &str, parking: Parking) {
         let labels = [self.queue.name(), parking.reason.as_str()];
         self.engine.metrics.parked.with_label_values(&labels).inc();
         let (queue, reason, error) = (labels[0], labels[1], &parking.error);
-        tracing::warn!(queue, reason, error, "a message is parked");
+        tracing::warn!(event.id = event, queue, reason, error, "a message is parked");
         done.settlements.push((receipt, Settlement::Park(parking)));
     }
 

@@ -10,6 +10,7 @@
 //! command leaves the outbox before the bus has confirmed it.
 
 pub mod batch;
+pub mod claim;
 pub mod clock;
 pub mod consume;
 pub mod engine;

@@ -143,6 +143,19 @@ pub struct DueHome {
     pub due: Time,
 }
 
+/// Why a message is parked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WhyParked {
+    /// The queue whose worker gave up on it.
+    pub queue: String,
+    /// The reason's name.
+    pub reason: String,
+    /// The error's text, without bodies or secrets.
+    pub error: String,
+    /// When it was parked.
+    pub at: Time,
+}
+
 /// Which authorizations to list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selection {
@@ -219,6 +232,29 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn park(&self, parked: Parked) -> Result<(), StoreError>;
 
+    /// Why the message with this id is parked, the last time it was; `None` where the store keeps
+    /// no such message. A broker keeps its own.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError>;
+
+    /// Claims work that one process at a time shall do, or goes on claiming it, until `until`;
+    /// `false` while somebody else has it.
+    ///
+    /// A claim that is not renewed runs out, so whoever dies is followed. A claim until `now` gives
+    /// the work up.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn claim_work(
+        &self,
+        work: &str,
+        claimant: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool, StoreError>;
+
     /// Every aggregate that has this id, or an account with it, in any scope; at most 20.
     ///
     /// # Errors
@@ -283,8 +319,6 @@ pub trait Store: Send + Sync {
 
     /// Accounts that are not disconnected, those first of which nothing was heard for longest:
     /// the ones after `after`, as far as they were last heard of before `before`.
-    ///
-    /// Reads the whole table: pages should take long to work off.
     ///
     /// # Errors
     /// See [`StoreError`].

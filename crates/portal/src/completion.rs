@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use relink_core::aggregate::ATTEMPT_LIFETIME;
 use relink_core::id::{AccountId, CaseId, SessionId};
 use relink_core::time::{Second, Span, Time};
 use relink_engine::link::LinkSigner;
 
-/// How long an attempt may take before the page has to be started again; its webhook counts all
-/// the same.
-pub(crate) const COMPLETION_LIFETIME: Span = Span::minutes(120);
+/// How long an attempt may take before the page has to be started again: as long as it does not
+/// count as abandoned. Its webhook counts all the same.
+pub(crate) const COMPLETION_LIFETIME: Span = ATTEMPT_LIFETIME;
 
 /// What the token is for.
 const PURPOSE: &str = "completion";

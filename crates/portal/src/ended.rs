@@ -61,6 +61,8 @@ impl Outcome {
             RelinkOutcome::Repaired => Self::Repaired,
             RelinkOutcome::NewAuthorization(_) => Self::NewAuthorization,
             RelinkOutcome::Cancelled => Self::Cancelled,
+            // Stripe never says so: of its sessions this one has not ended.
+            RelinkOutcome::Abandoned => Self::Pending,
             RelinkOutcome::Failed(reason) => match &**reason {
                 "no_account" => Self::NoAccount,
                 "no_authorization" => Self::NoAuthorization,
@@ -89,7 +91,7 @@ impl Ended {
         let authorization = match &seen.outcome {
             Some(RelinkOutcome::Repaired) => Some(seen.authorization.clone()),
             Some(RelinkOutcome::NewAuthorization(by)) => Some(by.clone()),
-            None | Some(RelinkOutcome::Failed(_) | RelinkOutcome::Cancelled) => None,
+            _ => None,
         };
         let (back, left_out, unrepairable) = (Vec::new(), Vec::new(), Vec::new());
         let session = seen.session.clone();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
@@ -29,12 +30,16 @@ use crate::view::{Form, Words};
 const ATTEMPT_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// Shows what the link is about; changes nothing, since whoever scans links comes here as well.
-pub(crate) async fn show(State(portal): State<Portal>, Path(token): Path<String>) -> Response {
+pub(crate) async fn show(State(portal): State<Portal>, token: Token) -> Response {
     let portal = &portal.0;
     let now = portal.clock.now();
-    let claims = match portal.signer.verify(&token, now) {
-        Ok(claims) => claims,
-        Err(refusal) => return portal.trouble(refusal.into()),
+    let verified = given(token).and_then(|token| {
+        let claims = portal.signer.verify(&token, now)?;
+        Ok((token, claims))
+    });
+    let (token, claims) = match verified {
+        Ok(verified) => verified,
+        Err(trouble) => return portal.trouble(trouble),
     };
     match portal.standing(&claims).await {
         Ok(Standing::Open(of)) => portal.ask(&token, &of, now),
@@ -52,7 +57,7 @@ pub(crate) async fn returned(State(portal): State<Portal>) -> Response {
 /// Makes a session: only here, on a click.
 pub(crate) async fn start(
     State(portal): State<Portal>,
-    Path(token): Path<String>,
+    token: Token,
     request: Request,
 ) -> Response {
     let portal = &portal.0;
@@ -60,7 +65,11 @@ pub(crate) async fn start(
         UiMode::Page => Shape::Piece,
         UiMode::Hosted => Shape::Page,
     };
-    match portal.try_start(&token, request).await {
+    let started = match given(token) {
+        Ok(token) => portal.try_start(&token, request).await,
+        Err(trouble) => Err(trouble.into()),
+    };
+    match started {
         Ok(response) => response,
         Err(Refused::Trouble(trouble)) => portal.refuse(trouble, shape),
         Err(Refused::Over(standing)) => portal.over(&standing, shape),
@@ -70,14 +79,26 @@ pub(crate) async fn start(
 /// Reads the session back and shows how it ended.
 pub(crate) async fn complete(
     State(portal): State<Portal>,
-    Path(token): Path<String>,
+    token: Token,
     request: Request,
 ) -> Response {
     let portal = &portal.0;
-    match portal.try_complete(&token, request).await {
+    let completed = match given(token) {
+        Ok(token) => portal.try_complete(&token, request).await,
+        Err(trouble) => Err(trouble),
+    };
+    match completed {
         Ok(response) => response,
         Err(trouble) => portal.refuse(trouble, Shape::Piece),
     }
+}
+
+/// What stands in the path where the link's token has to be.
+type Token = Result<Path<String>, PathRejection>;
+
+/// What is no text is no link.
+fn given(token: Token) -> Result<String, Trouble> {
+    token.map(|Path(token)| token).map_err(|_| Trouble::Broken)
 }
 
 /// What is answered: a whole page, or what goes into the middle of the one that is open.
@@ -246,7 +267,8 @@ impl Shared {
         // A link may expire while its customer is at the bank; the completion has its own time.
         let claims = self.signer.verify(token, Time(i64::MIN))?;
         let body = body::read(request, "application/json").await?;
-        let Complete { completion } = serde_json::from_slice(&body).map_err(|_| Trouble::Stale)?;
+        let Complete { completion } =
+            serde_json::from_slice(&body).map_err(|_| Trouble::Malformed)?;
         let completion = Completion::open(&self.signer, &completion, now).ok_or(Trouble::Stale)?;
         if completion.case != claims.case {
             return Err(Trouble::Stale);
@@ -270,7 +292,7 @@ impl From<BodyRefusal> for Trouble {
         match refusal {
             BodyRefusal::TooLarge => Self::TooLarge,
             BodyRefusal::ContentType => Self::ContentType,
-            BodyRefusal::Unreadable => Self::Stale,
+            BodyRefusal::Unreadable => Self::Malformed,
         }
     }
 }
@@ -286,18 +308,18 @@ async fn attempt(mode: UiMode, request: Request) -> Result<String, Refused> {
     let attempt = match mode {
         UiMode::Page => {
             let body = body::read(request, "application/json").await?;
-            let start: Start = serde_json::from_slice(&body).map_err(|_| Trouble::Stale)?;
+            let start: Start = serde_json::from_slice(&body).map_err(|_| Trouble::Malformed)?;
             start.attempt
         }
         UiMode::Hosted => {
             let body = body::read(request, "application/x-www-form-urlencoded").await?;
-            let text = std::str::from_utf8(&body).map_err(|_| Trouble::Stale)?;
-            text.strip_prefix("attempt=").ok_or(Trouble::Stale)?.to_owned()
+            let text = std::str::from_utf8(&body).map_err(|_| Trouble::Malformed)?;
+            text.strip_prefix("attempt=").ok_or(Trouble::Malformed)?.to_owned()
         }
     };
     let plain = attempt.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !plain || !ATTEMPT_LENGTHS.contains(&attempt.len()) {
-        return Err(Trouble::Stale.into());
+        return Err(Trouble::Malformed.into());
     }
     Ok(attempt)
 }

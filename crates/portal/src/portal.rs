@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::map_response_with_state;
@@ -138,8 +139,11 @@ impl Portal {
     }
 }
 
-async fn asset(State(portal): State<Portal>, Path(name): Path<String>) -> Response {
-    let found = portal.0.assets.answer(&name);
+async fn asset(
+    State(portal): State<Portal>,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
+    let found = name.ok().and_then(|Path(name)| portal.0.assets.answer(&name));
     found.unwrap_or_else(|| portal.0.trouble(Trouble::NotFound))
 }
 

@@ -176,7 +176,7 @@ impl Relinks {
         authorization: &AuthorizationId,
         id: &SessionId,
     ) -> Result<(SessionObservation, SessionRead), RelinkError> {
-        let read = match self.bounded(client.session(scope, id)).await {
+        let read = match self.bounded(client.session(scope, id, &self.budget)).await {
             Err(RelinkError::Refused(CallError::NotFound(_) | CallError::Malformed { .. })) => {
                 return Err(RelinkError::Foreign);
             }

@@ -24,6 +24,7 @@ pub struct Texts {
     pub(crate) months: [String; 12],
     pub(crate) ask: Ask,
     pub(crate) why: Why,
+    pub(crate) earlier: Earlier,
     pub(crate) progress: Progress,
     pub(crate) result: Results,
     pub(crate) closed: Closed,
@@ -74,6 +75,17 @@ pub(crate) struct Why {
     pub(crate) access_denied: String,
     pub(crate) institution_requirement: String,
     pub(crate) other: String,
+}
+
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Earlier {
+    pub(crate) repaired: String,
+    pub(crate) no_account: String,
+    pub(crate) no_authorization: String,
+    pub(crate) other: String,
+    pub(crate) cancelled: String,
+    pub(crate) abandoned: String,
 }
 
 #[derive(Clone, Deserialize, Debug)]
@@ -141,6 +153,8 @@ pub(crate) struct Troubles {
     pub(crate) script: String,
     pub(crate) stale_title: String,
     pub(crate) stale: String,
+    pub(crate) malformed_title: String,
+    pub(crate) malformed: String,
     pub(crate) not_found_title: String,
     pub(crate) not_found: String,
 }

@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     Script,
     /// What the page holds is no longer good, or was never ours.
     Stale,
+    /// The body is not one that this page sends.
+    Malformed,
     /// The body is larger than anything this page sends.
     TooLarge,
     /// The body is not what this page sends.
@@ -40,6 +42,7 @@ impl Trouble {
             Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Script => StatusCode::OK,
             Self::Stale => StatusCode::CONFLICT,
+            Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -56,6 +59,7 @@ impl Trouble {
             Self::NotOffered => "not_offered",
             Self::Script => "script",
             Self::Stale => "stale",
+            Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::ContentType => "content_type",
             Self::NotFound => "not_found",

@@ -5,6 +5,7 @@ use relink_core::aggregate::Aggregate;
 use relink_core::command::{CaseOutcome, Reason};
 use relink_core::health::concerned;
 use relink_core::id::AccountId;
+use relink_core::observation::RelinkOutcome;
 use relink_core::policy::Policy;
 use relink_core::register::value;
 use relink_core::time::Time;
@@ -88,6 +89,9 @@ impl<'a> Words<'a> {
             Reason::Inactive | Reason::Upcoming => self.say(self.why(&accounts)) + " ",
         };
         body = body.element("p", "", &(why + &self.say(until)));
+        if let Some(earlier) = self.earlier(of) {
+            body = body.element("p", "class=\"note\"", &earlier);
+        }
         if !accounts.is_empty() {
             body = body.element("h2", "", &self.say(&ask.accounts)).then(&self.list(&accounts));
         }
@@ -95,6 +99,28 @@ impl<'a> Words<'a> {
             body = body.then(&self.paragraph(&ask.choose_all));
         }
         self.view(&ask.title, body.then(&self.form(form)))
+    }
+
+    /// How the customer's last attempt ended, so that whoever comes back knows where they stand;
+    /// one that still goes on is not told.
+    fn earlier(&self, of: &OfCase) -> Option<String> {
+        let earlier = &self.texts.earlier;
+        let last =
+            of.case.attempts.iter().filter(|one| one.outcome.is_some()).max_by_key(|one| one.at)?;
+        let text = match last.outcome.as_ref()? {
+            RelinkOutcome::Repaired => &earlier.repaired,
+            // The case is over, or about to be.
+            RelinkOutcome::NewAuthorization(_) => return None,
+            RelinkOutcome::Failed(reason) => match &**reason {
+                "no_account" => &earlier.no_account,
+                "no_authorization" => &earlier.no_authorization,
+                _ => &earlier.other,
+            },
+            RelinkOutcome::Cancelled => &earlier.cancelled,
+            RelinkOutcome::Abandoned => &earlier.abandoned,
+        };
+        let date = self.texts.date(last.at)?;
+        Some(fill(text, &[("brand", self.brand), ("bank", self.bank), ("date", &date)]))
     }
 
     fn form(&self, form: &Form<'_>) -> Html {
@@ -271,8 +297,9 @@ impl<'a> Words<'a> {
             Trouble::TooOften => (&texts.too_often_title, &texts.too_often),
             Trouble::NotOffered => (&texts.not_offered_title, &texts.not_offered),
             Trouble::Script => (&texts.script_title, &texts.script),
-            Trouble::Stale | Trouble::TooLarge | Trouble::ContentType => {
-                (&texts.stale_title, &texts.stale)
+            Trouble::Stale => (&texts.stale_title, &texts.stale),
+            Trouble::Malformed | Trouble::TooLarge | Trouble::ContentType => {
+                (&texts.malformed_title, &texts.malformed)
             }
             Trouble::NotFound | Trouble::Method => (&texts.not_found_title, &texts.not_found),
         }

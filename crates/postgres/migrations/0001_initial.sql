@@ -24,6 +24,9 @@ CREATE TABLE accounts (
     PRIMARY KEY (id, scope)
 ) WITH (fillfactor = 80);                              -- room for updates within the page (HOT)
 CREATE INDEX accounts_home ON accounts (home, scope);
+-- In the order of reconciling; each observation moves its account to the end, and so costs an
+-- entry here and is no update within the page.
+CREATE INDEX accounts_heard ON accounts (updated_ms, id, scope);
 
 CREATE TABLE authorizations (
     scope                   text COLLATE "C" NOT NULL,
@@ -42,6 +45,7 @@ CREATE TABLE authorizations (
 ) WITH (fillfactor = 80);
 CREATE INDEX authorizations_due ON authorizations (next_due_ms) WHERE next_due_ms IS NOT NULL;
 CREATE INDEX authorizations_holder ON authorizations (holder, scope) WHERE holder IS NOT NULL;
+CREATE INDEX authorizations_health ON authorizations (health, id, scope) WHERE NOT provisional;
 
 -- Only locks: a transaction that links a new account of a holder and one that deactivates an old
 -- one have no row in common, and yet must see each other.
@@ -127,6 +131,13 @@ CREATE TABLE parked (
     attempts        integer NOT NULL,
     headers         jsonb NOT NULL,
     body            bytea NOT NULL
+);
+
+-- Work that one process at a time does, and until when somebody has it.
+CREATE TABLE claims (
+    work             text PRIMARY KEY,
+    claimant         text NOT NULL,
+    claimed_until_ms bigint NOT NULL
 );
 
 -- One row that is written to find out whether writing works.

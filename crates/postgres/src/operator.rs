@@ -5,7 +5,7 @@ use std::sync::Arc;
 use relink_core::id::{AccountId, CommandId, HomeKey, InputId, Scope};
 use relink_core::time::{Second, Time};
 use relink_engine::row::{case, home, outcome, scope, verdict};
-use relink_engine::store::{CaseRow, HistoryRow, InboxRow};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, WhyParked};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -22,15 +22,23 @@ pub(crate) const FIND: Sql = Sql {
     types: &[Type::TEXT],
 };
 
-/// Authorizations in the order of their keys; `$1` null: of any health.
+/// Authorizations in the order of their keys.
 pub(crate) const LIST: Sql = Sql {
     text: "SELECT scope, id, provisional FROM authorizations \
-           WHERE NOT provisional AND state IS NOT NULL AND ($1 IS NULL OR health = $1) \
-             AND (id, scope) > ($2, $3) ORDER BY id, scope LIMIT $4",
-    types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+           WHERE NOT provisional AND state IS NOT NULL \
+             AND (id, scope) > ($1, $2) ORDER BY id, scope LIMIT $3",
+    types: &[Type::TEXT, Type::TEXT, Type::INT8],
 };
 
-/// The same of one holder: apart, so that the index of holders is used.
+/// The same of one health: apart, so that the index of healths is used.
+pub(crate) const LIST_OF_HEALTH: Sql = Sql {
+    text: "SELECT scope, id, provisional FROM authorizations \
+           WHERE NOT provisional AND state IS NOT NULL AND health = $4 \
+             AND (id, scope) > ($1, $2) ORDER BY id, scope LIMIT $3",
+    types: &[Type::TEXT, Type::TEXT, Type::INT8, Type::TEXT],
+};
+
+/// The same of one holder, and of any health where `$1` is null: apart, so that the index of holders is used.
 pub(crate) const LIST_OF_HOLDER: Sql = Sql {
     text: "SELECT scope, id, provisional FROM authorizations \
            WHERE NOT provisional AND state IS NOT NULL AND ($1 IS NULL OR health = $1) \
@@ -108,6 +116,13 @@ pub(crate) const PARK: Sql = Sql {
     ],
 };
 
+/// Why a message was parked the last time.
+pub(crate) const WHY_PARKED: Sql = Sql {
+    text: "SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = $1 \
+           ORDER BY seq DESC LIMIT 1",
+    types: &[Type::TEXT],
+};
+
 /// Writes a row: a server that has become read-only, or whose disk is full, says so.
 pub(crate) const PROBE: Sql = Sql {
     text: "INSERT INTO probes (id, probed_ms) \
@@ -139,6 +154,11 @@ pub(crate) fn inbox_row(row: &Row) -> Result<InboxRow, Fault> {
         at: Second(row.try_get(3)?),
         verdict: verdict(row.try_get(4)?)?,
     })
+}
+
+pub(crate) fn why_parked(row: &Row) -> Result<WhyParked, Fault> {
+    let (queue, reason, error) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(WhyParked { queue, reason, error, at: Time(row.try_get(3)?) })
 }
 
 pub(crate) fn case_row(home: &HomeKey, row: &Row) -> Result<CaseRow, Fault> {

@@ -33,6 +33,16 @@ pub(crate) const CLAIM: Sql = Sql {
     types: &[Type::INT8, Type::INT8, Type::INT8],
 };
 
+/// Takes work that nobody has, or that is one's own already.
+pub(crate) const CLAIM_WORK: Sql = Sql {
+    text: "INSERT INTO claims AS held (work, claimant, claimed_until_ms) VALUES ($1, $2, $4) \
+           ON CONFLICT (work) DO UPDATE \
+             SET claimant = excluded.claimant, claimed_until_ms = excluded.claimed_until_ms \
+             WHERE held.claimant = excluded.claimant OR held.claimed_until_ms <= $3 \
+           RETURNING work",
+    types: &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8],
+};
+
 /// Deletes commands.
 pub(crate) const DELETE: Sql =
     Sql { text: "DELETE FROM outbox WHERE id = ANY ($1)", types: &[Type::TEXT_ARRAY] };

@@ -14,7 +14,7 @@ use relink_core::time::{Second, Time};
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, Writes,
+    Store, StoreError, WhyParked, Writes,
 };
 use tokio_postgres::Row;
 
@@ -165,6 +165,22 @@ impl Store for PostgresStore {
         self.run(&operator::PARK, params).await.map(drop)
     }
 
+    async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {
+        let rows = self.run(&operator::WHY_PARKED, &[&id]).await?;
+        Ok(rows.first().map(operator::why_parked).transpose()?)
+    }
+
+    async fn claim_work(
+        &self,
+        work: &str,
+        claimant: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool, StoreError> {
+        let rows = self.run(&outbox::CLAIM_WORK, &[&work, &claimant, &now.0, &until.0]).await?;
+        Ok(!rows.is_empty())
+    }
+
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         let rows = self.run(&operator::FIND, &[&id]).await?;
         self.assemble(&rows).await
@@ -177,9 +193,13 @@ impl Store for PostgresStore {
             None => ("", String::new()),
         };
         let (scope, limit) = (scope.as_str(), signed_rows(wanted.limit));
-        let rows = match wanted.holder.as_deref() {
-            None => self.run(&operator::LIST, &[&health, &id, &scope, &limit]).await?,
-            Some(holder) => {
+        let rows = match (wanted.holder.as_deref(), health) {
+            (None, None) => self.run(&operator::LIST, &[&id, &scope, &limit]).await?,
+            (None, Some(health)) => {
+                let params: Params<'_> = &[&id, &scope, &limit, &health];
+                self.run(&operator::LIST_OF_HEALTH, params).await?
+            }
+            (Some(holder), health) => {
                 let params: Params<'_> = &[&health, &id, &scope, &limit, &holder];
                 self.run(&operator::LIST_OF_HOLDER, params).await?
             }

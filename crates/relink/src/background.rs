@@ -5,18 +5,24 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use relink_bus::port::Publisher;
+use relink_engine::claim::Claim;
 use relink_engine::clock::SystemClock;
 use relink_engine::store::Store;
-use relink_stripe::client::{Budget, Client};
-use relink_worker_followup::Observer;
+use relink_stripe::client::Budget;
 use relink_worker_followup::catch_up::{self, CatchUp};
 use relink_worker_followup::reconcile::Reconcile;
+use relink_worker_followup::{Observer, quietly};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::settings::{self, Stripe};
+use crate::settings;
+use crate::wiring::StripeApi;
+
+/// The name of the claim to it.
+const WORK: &str = "background";
 
 /// Both, ready to run; nothing without an API key.
+#[derive(Clone)]
 pub(crate) struct Background {
     catch_up: Option<CatchUp>,
     reconcile: Option<Reconcile>,
@@ -25,19 +31,15 @@ pub(crate) struct Background {
 
 impl Background {
     pub(crate) fn new(
-        stripe: Stripe,
+        stripe: &StripeApi,
         settings: settings::Background,
         store: &Arc<dyn Store>,
         publisher: &Arc<dyn Publisher>,
         registry: &Registry,
     ) -> Result<Self, Failure> {
-        let Some(config) = stripe.client else {
-            tracing::warn!(
-                "RELINK_STRIPE_API_KEY is not set: events that are not delivered stay unnoticed"
-            );
+        let Some(client) = stripe.client.clone() else {
             return Ok(Self { catch_up: None, reconcile: None, settings });
         };
-        let client = Client::new(config).map_err(Failure::unavailable)?;
         let rate = settings.reads_per_second.min(stripe.reads_per_second);
         let budget = Arc::new(Budget::new(rate));
         let catch_up = CatchUp {
@@ -46,6 +48,7 @@ impl Background {
             store: Arc::clone(store),
             publisher: Some(Arc::clone(publisher)),
             wall: Arc::new(SystemClock),
+            waiting: quietly,
             events: catch_up::register(registry).map_err(Failure::software)?,
         };
         let observer = Observer {
@@ -54,9 +57,22 @@ impl Background {
             publisher: Arc::clone(publisher),
             wall: Arc::new(SystemClock),
             reads: relink_worker_followup::register_reads(registry).map_err(Failure::software)?,
+            waiting: quietly,
         };
         let reconcile = Reconcile { observer, store: Arc::clone(store) };
         Ok(Self { catch_up: Some(catch_up), reconcile: Some(reconcile), settings })
+    }
+
+    /// Runs until told to stop, in one process at a time: what each of several read would use up
+    /// Stripe's limit for nothing.
+    pub(crate) async fn run_alone(self, store: &Arc<dyn Store>, stop: CancellationToken) {
+        let claim = Claim {
+            store: Arc::clone(store),
+            work: WORK,
+            claimant: format!("{:032x}", rand::random::<u128>()).into(),
+            wall: Arc::new(SystemClock),
+        };
+        claim.hold(stop, |held| self.clone().run(held)).await;
     }
 
     /// Runs until told to stop.

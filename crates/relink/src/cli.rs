@@ -373,7 +373,8 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// `fca_…`, `fcauth_…` or `evt_…`
+    /// An account, an authorization or an event
+    #[arg(value_name = "fca_…|fcauth_…|evt_…")]
     pub(crate) id: String,
     /// How many lines of history
     #[arg(long, default_value_t = 30)]
@@ -470,6 +471,6 @@ pub(crate) struct ForecastArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// Only this type, such as relink.prompt_relink.v1
+    /// Only this type, such as prompt_relink or relink.prompt_relink.v1
     pub(crate) kind: Option<String>,
 }

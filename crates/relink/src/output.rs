@@ -22,3 +22,22 @@ pub(crate) fn unless_read_enough(written: Result<(), Error>) -> Result<(), Error
         written => written,
     }
 }
+
+/// So many of them, in words that fit the number; for nouns that take an s.
+pub(crate) fn counted(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_not_several() {
+        let of = |number: u32| counted(number, "prompt");
+        assert_eq!([of(0), of(1), of(2)], ["0 prompts", "1 prompt", "2 prompts"]);
+    }
+}

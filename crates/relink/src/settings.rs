@@ -3,6 +3,7 @@
 
 mod portal;
 mod secret;
+mod stripe;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -15,18 +16,16 @@ use relink_engine::link::{LinkSigner, Links};
 use relink_ingress::IngressConfig;
 use relink_postgres::PostgresConfig;
 use relink_rabbitmq::RabbitConfig;
-use relink_stripe::client::{ClientConfig, ConfigError};
 use relink_stripe::signature::Verifier;
-use relink_worker_followup::Duties;
 use secrecy::SecretString;
 
 use crate::cli::{
-    AdminArgs, AmqpArgs, BackgroundArgs, DatabaseArgs, FollowupArgs, LinkArgs, PolicyArgs,
-    RetentionArgs, StripeArgs, WebhookArgs,
+    AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, PolicyArgs, RetentionArgs, WebhookArgs,
 };
 use crate::failure::Failure;
 
 pub(crate) use portal::Page;
+pub(crate) use stripe::{Background, Followup, Stripe};
 
 /// Least retention: above Stripe's replay of 30 days, or a replayed event would count as new.
 const RETENTION_DAYS_MIN: u32 = 35;
@@ -154,46 +153,6 @@ impl Problems {
         Some(Database::Postgres(Box::new(config)))
     }
 
-    /// Stripe's API; `None` inside where no key is set.
-    pub(crate) fn stripe(&mut self, args: StripeArgs) -> Option<Stripe> {
-        let reads_per_second: Option<u32> =
-            self.positive("RELINK_STRIPE_READS_PER_SECOND", &args.stripe_reads_per_second);
-        let allow_http = self.switch("RELINK_STRIPE_ALLOW_HTTP", &args.stripe_allow_http);
-        let key =
-            self.secret("RELINK_STRIPE_API_KEY", args.stripe_api_key, args.stripe_api_key_file);
-        let reads_per_second = f64::from(reads_per_second?);
-        let Some(key) = key else { return Some(Stripe { client: None, reads_per_second }) };
-        if !args.stripe_api_version.ends_with(".preview") {
-            self.add(
-                "RELINK_STRIPE_API_VERSION must be a preview version such as 2026-09-30.preview: \
-                 only those tell an account's authorization, cause and action",
-            );
-        }
-        let mut config = ClientConfig::new(
-            args.stripe_api_base,
-            SecretString::from(key),
-            args.stripe_api_version,
-        );
-        config.allow_http = allow_http?;
-        if let Err(error) = config.validate() {
-            let name = match error {
-                ConfigError::KeyNotAcceptable => "RELINK_STRIPE_API_KEY",
-                ConfigError::VersionNotAcceptable => "RELINK_STRIPE_API_VERSION",
-                _ => "RELINK_STRIPE_API_BASE",
-            };
-            self.add(format!("{name}: {error}"));
-        }
-        Some(Stripe { client: Some(config), reads_per_second })
-    }
-
-    pub(crate) fn followup(&mut self, stripe: StripeArgs, args: &FollowupArgs) -> Option<Followup> {
-        let stripe = self.stripe(stripe);
-        let refresh = self.switch("RELINK_REFRESH_DATA", &args.refresh_data);
-        let reconcile = self.switch("RELINK_RECONCILE_ACCOUNTS", &args.reconcile_accounts);
-        let duties = Duties { refresh: refresh?, reconcile: reconcile? };
-        Some(Followup { stripe: stripe?, duties })
-    }
-
     pub(crate) fn choices(&mut self, policy: &PolicyArgs, link: LinkArgs) -> Option<Choices> {
         let policy = self.policy(policy);
         let links = self.links(link);
@@ -205,7 +164,15 @@ impl Problems {
         let count = self.0.len();
         let key = self.secret("RELINK_LINK_KEY", args.link_key, args.link_key_file);
         let url = args.portal_url.filter(|url| !url.is_empty());
-        let Some(url) = url else { return (self.0.len() == count).then_some(None) };
+        let Some(url) = url else {
+            if key.is_some() {
+                self.add(
+                    "RELINK_LINK_KEY is set without RELINK_PORTAL_URL; write the address at which \
+                     customers reach the relink page, or prompts carry no links",
+                );
+            }
+            return (self.0.len() == count).then_some(None);
+        };
         if !is_https_or_local(&url) {
             self.add(
                 "RELINK_PORTAL_URL must be https://, or http:// on this host: links are secrets",
@@ -309,20 +276,6 @@ impl Problems {
         Some(Retention { days: days?, tick: Duration::from_millis(tick?.max(10)) })
     }
 
-    pub(crate) fn background(&mut self, args: &BackgroundArgs) -> Option<Background> {
-        let silence: Option<u32> =
-            self.number("RELINK_CATCH_UP_SILENCE_SECONDS", &args.catch_up_silence_seconds);
-        let days: Option<u32> = self.number("RELINK_RECONCILE_DAYS", &args.reconcile_days);
-        let name = "RELINK_BACKGROUND_READS_PER_SECOND";
-        let rate: Option<u32> = self.positive(name, &args.background_reads_per_second);
-        let some = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
-        Some(Background {
-            silence: some(u64::from(silence?)),
-            age: some(u64::from(days?) * 86_400),
-            reads_per_second: f64::from(rate?),
-        })
-    }
-
     pub(crate) fn admin(&mut self, args: &AdminArgs) -> Option<Admin> {
         let drain: Option<u64> = self.positive("RELINK_DRAIN_SECONDS", &args.drain_seconds);
         let listen = match args.admin_listen.trim() {
@@ -364,20 +317,6 @@ pub(crate) enum Database {
     Sqlite(String),
 }
 
-/// Stripe's API.
-#[derive(Clone, Debug)]
-pub(crate) struct Stripe {
-    pub(crate) client: Option<ClientConfig>,
-    pub(crate) reads_per_second: f64,
-}
-
-/// Stripe's API for commands, and which of them are Relink's to carry out.
-#[derive(Clone, Debug)]
-pub(crate) struct Followup {
-    pub(crate) stripe: Stripe,
-    pub(crate) duties: Duties,
-}
-
 /// The webhook endpoint.
 #[derive(Debug)]
 pub(crate) struct Webhook {
@@ -390,16 +329,6 @@ pub(crate) struct Webhook {
 pub(crate) struct Retention {
     pub(crate) days: u32,
     pub(crate) tick: Duration,
-}
-
-/// What compares Relink with Stripe unasked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Background {
-    /// After how long without an event it catches up; `None`: never.
-    pub(crate) silence: Option<Duration>,
-    /// How long nothing may be heard of an account; `None`: for ever.
-    pub(crate) age: Option<Duration>,
-    pub(crate) reads_per_second: f64,
 }
 
 /// What every role has.

@@ -119,15 +119,26 @@ pub(crate) fn engine(
     Ok(Engine { store, policy, clock, outbox, metrics, database })
 }
 
-/// Stripe's API; a missing key is said once, since nothing can be verified without it.
-pub(crate) fn stripe_client(stripe: Stripe) -> Result<Option<Client>, Failure> {
-    let Some(config) = stripe.client else {
-        tracing::warn!(
-            "RELINK_STRIPE_API_KEY is not set: accounts whose details are unknown stay unverified"
-        );
-        return Ok(None);
-    };
-    Client::new(config).map(Some).map_err(Failure::unavailable)
+/// Stripe's API as all parts of a process share it.
+#[derive(Clone)]
+pub(crate) struct StripeApi {
+    /// `None` without a key.
+    pub(crate) client: Option<Client>,
+    /// What each part's budget begins with.
+    pub(crate) reads_per_second: f64,
+}
+
+impl StripeApi {
+    /// Opens it; a missing key is said once, with what will not be done without it.
+    pub(crate) fn open(stripe: Stripe, undone: &str) -> Result<Self, Failure> {
+        let reads_per_second = stripe.reads_per_second;
+        let Some(config) = stripe.client else {
+            tracing::warn!("RELINK_STRIPE_API_KEY is not set: {undone}");
+            return Ok(Self { client: None, reads_per_second });
+        };
+        let client = Client::new(config).map_err(Failure::unavailable)?;
+        Ok(Self { client: Some(client), reads_per_second })
+    }
 }
 
 /// How each event queue is read.

@@ -9,6 +9,7 @@ use prometheus::Registry;
 use relink_bus::in_process::{EmbeddedPublisher, InProcessBus, Now, Sink};
 use relink_bus::port::{Parked, ParkingLot, Publisher, Subscriber};
 use relink_bus::topology::WorkQueue;
+use relink_engine::claim::Claim;
 use relink_engine::clock::Clock;
 use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::{Availability, Engine};
@@ -291,8 +292,22 @@ impl Hosts {
             publisher: Some(Arc::clone(publisher)),
             wall: Arc::new(process.clone()),
             events: catch_up::register(&registry).map_err(text)?,
+            waiting: |_, _| {},
         };
-        tokio::spawn(catch_up.keep_up(SILENCE, never));
+        if self.stage.plan.deployment == Deployment::Standalone {
+            tokio::spawn(catch_up.keep_up(SILENCE, never));
+            return Ok(());
+        }
+        // Of several schedulers one does it.
+        let claim = Claim {
+            store: Arc::clone(store),
+            work: "background",
+            claimant: process.name().into(),
+            wall: Arc::new(process.clone()),
+        };
+        tokio::spawn(async move {
+            claim.hold(never, |stop| catch_up.clone().keep_up(SILENCE, stop)).await;
+        });
         Ok(())
     }
 
@@ -308,6 +323,7 @@ impl Hosts {
             publisher,
             wall: Arc::new(process.clone()),
             reads: relink_worker_followup::register_reads(registry).map_err(text)?,
+            waiting: |_, _| {},
         })
     }
 

@@ -28,6 +28,7 @@ pub(crate) struct Process(Arc<Inner>);
 
 struct Inner {
     name: String,
+    life: String,
     stage: Arc<Stage>,
     chance: Chance,
     dead: AtomicBool,
@@ -50,6 +51,7 @@ impl Process {
         stage.note(name, format_args!("starts"));
         Self(Arc::new(Inner {
             name: name.to_owned(),
+            life: format!("{name}/{life}"),
             stage: Arc::clone(stage),
             chance,
             dead: AtomicBool::new(false),
@@ -74,6 +76,11 @@ impl Process {
 
     pub(crate) fn publisher(&self) -> Option<Arc<dyn Publisher>> {
         self.0.publisher.get().cloned()
+    }
+
+    /// Its name; each life has another.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.life
     }
 
     pub(crate) fn stage(&self) -> &Arc<Stage> {

@@ -9,7 +9,8 @@
 //! S6 the versions of an account only grow, and each has one pause or resume;
 //! S7 an outage has one case, whose beginning never moves;
 //! S8 a case asks for the same thing once, and is withdrawn once at the most;
-//! S9 nothing is parked: no run has poison.
+//! S9 nothing is parked: no run has poison;
+//! S10 only what needs Stripe is charged with attempts: trouble here is nobody's fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

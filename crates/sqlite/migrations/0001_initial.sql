@@ -21,6 +21,8 @@ CREATE TABLE accounts (
     PRIMARY KEY (id, scope)
 );
 CREATE INDEX accounts_home ON accounts (home, scope);
+-- In the order of reconciling; each observation moves its account to the end.
+CREATE INDEX accounts_heard ON accounts (updated_ms, id, scope);
 
 CREATE TABLE authorizations (
     scope                   TEXT NOT NULL,
@@ -39,6 +41,7 @@ CREATE TABLE authorizations (
 );
 CREATE INDEX authorizations_due ON authorizations (next_due_ms) WHERE next_due_ms IS NOT NULL;
 CREATE INDEX authorizations_holder ON authorizations (holder, scope) WHERE holder IS NOT NULL;
+CREATE INDEX authorizations_health ON authorizations (health, id, scope) WHERE NOT provisional;
 
 -- The ledger.
 CREATE TABLE inbox (
@@ -115,6 +118,13 @@ CREATE TABLE parked (
     attempts        INTEGER NOT NULL,
     headers         TEXT NOT NULL,
     body            BLOB NOT NULL
+);
+
+-- Work that one process at a time does, and until when somebody has it.
+CREATE TABLE claims (
+    work             TEXT PRIMARY KEY,
+    claimant         TEXT NOT NULL,
+    claimed_until_ms INTEGER NOT NULL
 );
 
 -- One row that is written to find out whether writing works.

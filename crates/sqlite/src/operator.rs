@@ -9,7 +9,9 @@ use relink_core::time::{Second, Time};
 use relink_engine::row::{
     case, commands, headers, home, home_key, outcome, scope, signed_rows, verdict,
 };
-use relink_engine::store::{CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError};
+use relink_engine::store::{
+    CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError, WhyParked,
+};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -22,14 +24,19 @@ const FIND: &str = "\
 
 const LIST: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
-    ORDER BY id, scope LIMIT ?4";
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) ORDER BY id, scope LIMIT ?3";
 
-/// Apart, so that the index of holders is used.
+/// Apart, so that the index of healths is used.
+pub(crate) const LIST_OF_HEALTH: &str = "\
+    SELECT scope, id FROM authorizations \
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) AND health = ?4 \
+    ORDER BY id, scope LIMIT ?3";
+
+/// Of any health where that is null; apart, so that the index of holders is used.
 const LIST_OF_HOLDER: &str = "\
     SELECT scope, id FROM authorizations \
-    WHERE NOT provisional AND (?1 IS NULL OR health = ?1) AND (id, scope) > (?2, ?3) \
-      AND holder = ?5 ORDER BY id, scope LIMIT ?4";
+    WHERE NOT provisional AND (id, scope) > (?1, ?2) AND (?4 IS NULL OR health = ?4) \
+      AND holder = ?5 ORDER BY id, scope LIMIT ?3";
 
 const HISTORY: &str = "\
     SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
@@ -59,6 +66,10 @@ const PARK: &str = "\
     INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
       first_failed_ms, last_failed_ms, attempts, headers, body) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+const WHY_PARKED: &str = "\
+    SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = ?1 \
+    ORDER BY seq DESC LIMIT 1";
 
 /// Writes a row: a disk that is full, or has become read-only, says so.
 const PROBE: &str = "\
@@ -95,9 +106,18 @@ pub(crate) fn list(
         None => ("", String::new()),
     };
     let limit = signed_rows(wanted.limit);
-    let mut params: Vec<&dyn ToSql> = vec![&health, &id, &scope, &limit];
-    params.extend(wanted.holder.as_ref().map(|holder| holder as &dyn ToSql));
-    let list = if wanted.holder.is_some() { LIST_OF_HOLDER } else { LIST };
+    let mut params: Vec<&dyn ToSql> = vec![&id, &scope, &limit];
+    let list = match (&wanted.holder, health) {
+        (Some(holder), _) => {
+            params.extend([&health as &dyn ToSql, holder]);
+            LIST_OF_HOLDER
+        }
+        (None, Some(_)) => {
+            params.push(&health);
+            LIST_OF_HEALTH
+        }
+        (None, None) => LIST,
+    };
     let rows = many(connection, list, &params, |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
     })?;
@@ -223,6 +243,16 @@ pub(crate) fn park(connection: &Connection, parked: &Parked) -> Result<(), Store
         &&*delivery.body,
     ];
     run(connection, PARK, &params).map(drop)
+}
+
+pub(crate) fn why_parked(
+    connection: &Connection,
+    id: &str,
+) -> Result<Option<WhyParked>, StoreError> {
+    one(connection, WHY_PARKED, &[&id], |row| {
+        let (queue, reason, error) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(WhyParked { queue, reason, error, at: Time(row.get(3)?) })
+    })
 }
 
 /// Deletes some of what was filed before `first_kept`; tells whether there may be more.

@@ -7,7 +7,7 @@ use relink_core::id::CommandId;
 use relink_core::time::Time;
 use relink_engine::row::{home_key, scope};
 use relink_engine::store::{DueHome, OutboxRow, StoreError};
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use crate::transact::many;
 use crate::write::run;
@@ -20,6 +20,14 @@ const CLAIM: &str = "\
     UPDATE outbox SET claimed_until_ms = ?2 WHERE id IN ( \
       SELECT id FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY decided_ms, id LIMIT ?3) \
     RETURNING id, kind, scope, correlation, decided_ms, traceparent, body, claimed_until_ms";
+
+/// Takes work that nobody has, or that is one's own already.
+const CLAIM_WORK: &str = "\
+    INSERT INTO claims AS held (work, claimant, claimed_until_ms) VALUES (?1, ?2, ?4) \
+    ON CONFLICT (work) DO UPDATE \
+      SET claimant = excluded.claimant, claimed_until_ms = excluded.claimed_until_ms \
+      WHERE held.claimant = excluded.claimant OR held.claimed_until_ms <= ?3 \
+    RETURNING work";
 
 const DELETE: &str = "DELETE FROM outbox WHERE id = ?1";
 
@@ -72,6 +80,17 @@ pub(crate) fn claim(
     }
     claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
     Ok(claimed)
+}
+
+pub(crate) fn claim_work(
+    connection: &Connection,
+    work: &str,
+    claimant: &str,
+    now: Time,
+    until: Time,
+) -> Result<bool, StoreError> {
+    let params: [&dyn ToSql; 4] = [&work, &claimant, &now.0, &until.0];
+    Ok(!many(connection, CLAIM_WORK, &params, |_| Ok(()))?.is_empty())
 }
 
 pub(crate) fn delete(connection: &Connection, ids: &[CommandId]) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use relink_core::time::{Second, Time};
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, Writes,
+    Store, StoreError, WhyParked, Writes,
 };
 use rusqlite::Connection;
 
@@ -126,6 +126,23 @@ impl Store for SqliteStore {
 
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.write(move |connection| operator::park(connection, &parked)).await
+    }
+
+    async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| operator::why_parked(connection, &id)).await
+    }
+
+    async fn claim_work(
+        &self,
+        work: &str,
+        claimant: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool, StoreError> {
+        let (work, claimant) = (work.to_owned(), claimant.to_owned());
+        self.write(move |connection| outbox::claim_work(connection, &work, &claimant, now, until))
+            .await
     }
 
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {

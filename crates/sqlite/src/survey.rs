@@ -74,3 +74,36 @@ pub(crate) fn longest_unheard(
 pub(crate) fn count_unheard(connection: &Connection, before: Time) -> Result<i64, StoreError> {
     Ok(one(connection, COUNT_UNHEARD, &[&before.0], |row| row.get(0))?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::LIST_OF_HEALTH;
+    use crate::{migrate, open};
+
+    /// How a statement would be carried out.
+    fn plan(sql: &str, params: usize) -> String {
+        let connection = open::memory().unwrap();
+        migrate::migrate(&connection).unwrap();
+        let null: [&dyn ToSql; 5] = [&1, &1, &1, &1, &1];
+        let explained = format!("EXPLAIN QUERY PLAN {sql}");
+        let steps = many(&connection, &explained, &null[..params], |row| row.get::<_, String>(3));
+        steps.unwrap().join("; ")
+    }
+
+    #[test]
+    fn nobody_is_found_by_reading_the_whole_table() {
+        for (sql, params, index) in [
+            (LONGEST_UNHEARD, 5, "accounts_heard"),
+            (COUNT_UNHEARD, 1, "accounts_heard"),
+            (LIST_OF_HEALTH, 4, "authorizations_health"),
+        ] {
+            let plan = plan(sql, params);
+            assert!(
+                plan.contains(&format!("SEARCH {}", index.split('_').next().unwrap())),
+                "{plan}"
+            );
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}

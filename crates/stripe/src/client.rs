@@ -4,7 +4,8 @@
 //! An answer is stamped with its `Date` header, the only clock that may be compared with an
 //! event's `created`. Its JSON is kept as it came, so that an observation can carry it unchanged;
 //! a session's alone is stripped of its secrets. Nothing here waits for a rate limit: the caller
-//! takes its turns from a [`Budget`] and tells it what came of them.
+//! takes its turns from a [`Budget`] and tells it what came of them. What needs several requests
+//! is given the budget, and takes a turn for each request after the first.
 
 mod account;
 mod answer;

@@ -118,6 +118,7 @@ fn session(observation: &SessionObservation) -> String {
         Some(RelinkOutcome::NewAuthorization(id)) => format!("new_authorization {id}"),
         Some(RelinkOutcome::Failed(reason)) => format!("failed {reason}"),
         Some(RelinkOutcome::Cancelled) => "cancelled".to_owned(),
+        Some(RelinkOutcome::Abandoned) => "abandoned".to_owned(),
     };
     let accounts: String =
         observation.accounts.iter().map(|observation| account(observation, "  ")).collect();

@@ -7,7 +7,7 @@ use relink_core::id::{AuthorizationId, Scope, SessionId};
 use relink_core::observation::{Holder, RelinkOutcome, Status};
 use relink_sim::{GA_VERSION, Link, Outcome, PREVIEW_VERSION, Relink, Sim, SimConfig};
 use relink_stripe::client::{
-    CallError, Client, ClientConfig, EventFilter, NewSession, SessionMade,
+    Budget, CallError, Client, ClientConfig, EventFilter, NewSession, SessionMade,
 };
 use relink_stripe::envelope::Envelope;
 use secrecy::{ExposeSecret, SecretString};
@@ -37,6 +37,11 @@ fn test() -> Scope {
     Scope::own(false)
 }
 
+/// A budget that nobody waits for.
+fn plenty() -> Budget {
+    Budget::new(100_000.0)
+}
+
 impl Scene {
     async fn create(
         &self,
@@ -59,7 +64,7 @@ impl Scene {
     }
 
     async fn outcome(&self, id: &SessionId) -> Option<RelinkOutcome> {
-        let read = self.client.session(&test(), id).await.expect("a read");
+        let read = self.client.session(&test(), id, &plenty()).await.expect("a read");
         assert!(!read.body.get().contains("secret"));
         read.observe().expect("a session").and_then(|session| session.outcome)
     }
@@ -78,7 +83,8 @@ async fn a_session_is_made_once_and_read_until_it_has_ended() {
     let relink = Relink { session: Some(made.id.to_string()), ..Relink::default() };
     scene.sim.relink(relink).expect("a relink");
     assert_eq!(scene.outcome(&made.id).await, Some(RelinkOutcome::Repaired));
-    let listing = scene.client.accounts_of_session(&test(), &made.id).await.expect("a listing");
+    let listing =
+        scene.client.accounts_of_session(&test(), &made.id, &plenty()).await.expect("a listing");
     assert_eq!((listing.accounts.len(), listing.complete), (2, true));
     let hosted = scene.create("cus_1", true, "two").await.expect("a session");
     assert!(hosted.client_secret.is_none() && hosted.url.is_some());

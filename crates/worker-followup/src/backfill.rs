@@ -49,8 +49,9 @@ impl Backfill {
     /// See [`Trouble`]; to do a holder again does no harm.
     pub async fn holder(&self, scope: &Scope, holder: &Holder) -> Result<Holding, Trouble> {
         let observer = &self.observer;
-        let call = || observer.budget.spend(observer.client.accounts_of_holder(scope, holder));
-        let listing = patiently(call, CallError::is_retryable).await?;
+        let budget = &*observer.budget;
+        let call = || budget.spend(observer.client.accounts_of_holder(scope, holder, budget));
+        let listing = patiently(call, CallError::is_retryable, observer.waiting).await?;
         let mut authorizations = BTreeSet::new();
         let because = observer.name_of_run("backfill");
         for read in &listing.accounts {
@@ -63,7 +64,7 @@ impl Backfill {
         }
         for id in authorizations.iter().filter(|_| self.write) {
             let read = || observer.authorization(scope, id, Some(&because));
-            patiently(read, Trouble::may_pass).await?;
+            patiently(read, Trouble::may_pass, observer.waiting).await?;
         }
         Ok(Holding {
             accounts: listing.accounts.len(),
@@ -86,7 +87,7 @@ impl Backfill {
             object: Some(&read.body),
         };
         let publish = || self.observer.publish(scope, &seen, Some(because));
-        patiently(publish, Trouble::may_pass).await
+        patiently(publish, Trouble::may_pass, self.observer.waiting).await
     }
 }
 

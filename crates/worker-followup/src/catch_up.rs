@@ -20,7 +20,7 @@ use relink_stripe::envelope::{Envelope, has_snapshot_form};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::observe::patiently;
+use crate::observe::{Waiting, patiently};
 
 /// As far back as Stripe lists events (Stripe docs: list all events), in seconds.
 pub const LISTED_SECONDS: i64 = 30 * 86_400;
@@ -51,6 +51,8 @@ pub struct CatchUp {
     pub wall: Arc<dyn Clock>,
     /// Events by result: known, published, refused.
     pub events: IntCounterVec,
+    /// Told before something is tried again.
+    pub waiting: Waiting,
 }
 
 /// From when on events are compared, by their `created`.
@@ -231,7 +233,7 @@ impl CatchUp {
         let mut after = None;
         loop {
             let call = || self.budget.spend(self.client.events(scope, filter, after.as_ref()));
-            let page = patiently(call, CallError::is_retryable).await?;
+            let page = patiently(call, CallError::is_retryable, self.waiting).await?;
             // What was not delivered is listed once more among all.
             let count_known = filter.delivery_success.is_none();
             self.compare(page.events, count_known, found, tell).await?;

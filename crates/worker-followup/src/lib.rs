@@ -27,4 +27,4 @@ mod verify;
 
 pub use followup::{Duties, Followup};
 pub use metrics::{Metrics, register_reads};
-pub use observe::{Observer, Trouble};
+pub use observe::{Observer, Trouble, Waiting, quietly};

@@ -2,6 +2,7 @@
 //! Stripe becomes known.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,16 @@ pub struct Observer {
     pub wall: Arc<dyn Clock>,
     /// Reads by object and result.
     pub reads: IntCounterVec,
+    /// Told before something is tried again.
+    pub waiting: Waiting,
+}
+
+/// Is told why something is tried again, and after what pause.
+pub type Waiting = fn(&dyn fmt::Display, Duration);
+
+/// Nobody looks on: whoever gives up in the end says why.
+pub fn quietly(error: &dyn fmt::Display, pause: Duration) {
+    tracing::debug!(%error, ?pause, "tried again");
 }
 
 /// Why something was not observed.
@@ -121,7 +132,7 @@ impl Observer {
         id: &SessionId,
         because: Option<&str>,
     ) -> Result<(), Trouble> {
-        let read = self.spend("session", self.client.session(scope, id)).await;
+        let read = self.spend("session", self.client.session(scope, id, &self.budget)).await;
         let read = match read {
             Ok(read) => Some(read),
             Err(CallError::NotFound(_)) => None,
@@ -140,7 +151,7 @@ impl Observer {
         holder: &Holder,
         because: Option<&str>,
     ) -> Result<BTreeSet<AccountId>, Trouble> {
-        let listing = self.client.accounts_of_holder(scope, holder);
+        let listing = self.client.accounts_of_holder(scope, holder, &self.budget);
         let listing = self.spend("accounts", listing).await;
         let mut told = BTreeSet::new();
         for read in listing?.accounts {
@@ -227,13 +238,18 @@ impl Observer {
 pub(crate) async fn patiently<T, Error, Work>(
     work: impl Fn() -> Work,
     is_worth_it: impl Fn(&Error) -> bool,
+    waiting: Waiting,
 ) -> Result<T, Error>
 where
+    Error: fmt::Display,
     Work: Future<Output = Result<T, Error>>,
 {
     for pause in PATIENCE {
         match work().await {
-            Err(error) if is_worth_it(&error) => tokio::time::sleep(pause).await,
+            Err(error) if is_worth_it(&error) => {
+                waiting(&error, pause);
+                tokio::time::sleep(pause).await;
+            }
             result => return result,
         }
     }

@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::observe::{Observer, Trouble, patiently};
 
-/// Accounts looked up at a time: the look reads the whole table, and so many keep the reader busy
-/// for the better part of a minute at the usual rate.
+/// Accounts looked up at a time: so many keep the reader busy for minutes at the usual rate.
 const PAGE: usize = 1000;
 
 /// Reads under way at a time: enough to use the budget at Stripe's usual latency.
@@ -143,7 +142,7 @@ impl Reconcile {
             let (observer, because) = (self.observer.clone(), Arc::clone(because));
             in_hand.spawn(async move {
                 let read = || observer.account(&scope, &account, Some(&because));
-                patiently(read, Trouble::may_pass).await.map(|_| ())
+                patiently(read, Trouble::may_pass, observer.waiting).await.map(|_| ())
             });
         }
         while let Some(done) = in_hand.join_next().await {
@@ -152,7 +151,7 @@ impl Reconcile {
         // An authorization's own forecast moves without any event of an account.
         for (scope, id) in authorizations {
             let read = || self.observer.authorization(&scope, &id, Some(because));
-            match patiently(read, Trouble::may_pass).await {
+            match patiently(read, Trouble::may_pass, self.observer.waiting).await {
                 Ok(()) | Err(Trouble::Read(CallError::Malformed { .. })) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -62,7 +62,8 @@ pub(crate) struct AttemptBody {
     pub(crate) session: String,
     /// When it ended, or else was first seen.
     pub(crate) at: i64,
-    /// `repaired`, `new_authorization`, `failed`, `cancelled`; null while it has not ended.
+    /// `repaired`, `new_authorization`, `failed`, `cancelled`, `abandoned` where nobody told of
+    /// its end in time; null while it goes on.
     pub(crate) outcome: Option<String>,
 }
 
@@ -217,6 +218,7 @@ impl From<&Case> for CaseBody {
                     RelinkOutcome::NewAuthorization(_) => "new_authorization",
                     RelinkOutcome::Failed(_) => "failed",
                     RelinkOutcome::Cancelled => "cancelled",
+                    RelinkOutcome::Abandoned => "abandoned",
                 })
             }),
         });

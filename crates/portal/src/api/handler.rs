@@ -40,6 +40,13 @@ pub(super) const LIMIT_MAX: usize = 100;
 /// How many where nothing is asked for.
 pub(super) const LIMIT_DEFAULT: usize = 20;
 
+/// What the calls say of a query that is not theirs.
+const LIST_TAKES: &str = "The parameters of this call are holder, health, cursor and limit, each \
+                          at most once; limit is a whole number from 1 to 100.";
+/// See [`LIST_TAKES`].
+const HISTORY_TAKES: &str =
+    "The only parameter of this call is limit, at most once: a whole number from 1 to 100.";
+
 /// What a cursor is signed for.
 const CURSOR: &str = "cursor";
 
@@ -120,10 +127,13 @@ async fn list(
 ) -> Response {
     let portal = &portal.0;
     answer(portal, "list_authorizations", &headers, TokenScope::Read, async |_| {
-        let query = asked(query)?;
+        let query = asked(query, LIST_TAKES)?;
         let health = query.health.map(|name| {
             let known = Health::ALL.into_iter().find(|health| health.as_str() == name);
-            known.ok_or(Problem::Malformed("There is no such health."))
+            known.ok_or(Problem::Malformed(
+                "health is one of relink_required, unverified, expiring, numbers_due, \
+                 unrepairable, active and disconnected.",
+            ))
         });
         let limit = limit(query.limit)?;
         let after = query.cursor.map(|cursor| portal.behind(&cursor)).transpose()?;
@@ -259,7 +269,7 @@ impl Shared {
         account: Option<&AccountId>,
         query: HistoryAsked,
     ) -> Answer {
-        let limit = limit(asked(query)?.limit)?;
+        let limit = limit(asked(query, HISTORY_TAKES)?.limit)?;
         let rows = self.store.history(&of.key, account, limit).await?;
         let data = rows.iter().map(HappenedBody::from).collect();
         Ok(Json(HistoryBody { data }).into_response())
@@ -276,7 +286,7 @@ impl Shared {
             let (id, scope) = text.split_once('\n')?;
             Some((id.into(), Scope::parse(scope)?))
         });
-        key.ok_or(Problem::Malformed("The cursor is not one of ours."))
+        key.ok_or(Problem::Malformed("cursor is not the next_cursor of a page."))
     }
 
     /// The accounts that a session of this authorization should bring back.
@@ -308,15 +318,15 @@ fn given(id: Id) -> Result<String, Problem> {
     if AccountId::from(&*id).is_acceptable() { Ok(id) } else { Err(Problem::NotFound) }
 }
 
-fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    let unknown = Problem::Malformed("A parameter is unknown or cannot be read.");
-    query.map(|Query(query)| query).map_err(|_| unknown)
+/// Reads the query; `takes`: what to say of one that cannot be read.
+fn asked<T>(query: Result<Query<T>, QueryRejection>, takes: &'static str) -> Result<T, Problem> {
+    query.map(|Query(query)| query).map_err(|_| Problem::Malformed(takes))
 }
 
 fn limit(limit: Option<usize>) -> Result<usize, Problem> {
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     let fits = (1..=LIMIT_MAX).contains(&limit);
-    fits.then_some(limit).ok_or(Problem::Malformed("A limit is 1 to 100."))
+    fits.then_some(limit).ok_or(Problem::Malformed("limit is a whole number from 1 to 100."))
 }
 
 /// Reads a JSON body.

@@ -150,6 +150,10 @@ impl From<RelinkError> for Problem {
             RelinkError::Refused(relink_stripe::client::CallError::PreviewMissing(_)) => {
                 Self::Refused("The key or its version lacks the preview of relinking.")
             }
+            RelinkError::Refused(error) if error.is_reused_key() => Self::Refused(
+                "This Idempotency-Key was used before, with another body. Repeat that body to \
+                 get its session, or take a new key for another one.",
+            ),
             RelinkError::Refused(_) => Self::Refused(
                 "Stripe refuses this session; permissions, account and subcategories have to fit \
                  the authorization. The log has Stripe's reason.",

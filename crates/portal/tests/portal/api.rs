@@ -121,9 +121,22 @@ async fn lists_come_in_pages() {
     assert_eq!(count("health=relink_required").await, 3);
     assert_eq!(count("holder=cus_1&health=active").await, 1);
     assert_eq!(count("holder=cus_9").await, 0);
-    for wrong in ["health=ill", "limit=0", "limit=101", "cursor=1.AAAA.AAAA", "colour=red"] {
-        let (status, _) = call.get(&format!("authorizations?{wrong}")).await;
+    for (wrong, said) in [
+        ("health=ill", "health is one of relink_required, "),
+        ("limit=0", "limit is a whole number from 1 to 100"),
+        ("limit=101", "limit is a whole number from 1 to 100"),
+        ("limit=ten", "limit is a whole number from 1 to 100"),
+        ("cursor=1.AAAA.AAAA", "cursor is not"),
+        ("colour=red", "holder, health, cursor and limit"),
+    ] {
+        let (status, problem) = call.get(&format!("authorizations?{wrong}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{wrong}: {problem}");
+    }
+    let (_, problem) = call.get("authorizations?health=ill").await;
+    for health in relink_core::aggregate::Health::ALL {
+        let said = problem["detail"].as_str().unwrap();
+        assert!(said.contains(health.as_str()), "{health:?} is not named: {said}");
     }
 }
 
@@ -138,8 +151,11 @@ async fn a_session_is_made_once_for_a_key_and_told_how_it_ended() {
     let (_, again) = call.post(&path, &json!({}), Some("a")).await;
     assert_eq!(again, made);
     assert_eq!(stand.sessions().len(), 1);
-    let (status, _) = call.post(&path, &json!({ "account": outage.accounts[0] }), Some("a")).await;
+    let other = json!({ "account": outage.accounts[0] });
+    let (status, problem) = call.post(&path, &other, Some("a")).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "another question under the same key");
+    let said = problem["detail"].as_str().unwrap();
+    assert!(said.contains("Idempotency-Key was used before, with another body"), "{said}");
     call.post(&path, &json!({}), None).await;
     assert_eq!(stand.sessions().len(), 2);
 

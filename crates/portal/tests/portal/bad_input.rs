@@ -61,7 +61,10 @@ async fn bodies_have_a_size_a_type_and_a_form() {
     let large = json!({ "attempt": "a".repeat(70_000) });
     assert_eq!(stand.post(&url, &large).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     for wrong in [json!({}), json!([]), json!({ "attempt": "../x" }), json!({ "attempt": "a" })] {
-        assert_eq!(stand.post(&url, &wrong).await.status(), StatusCode::CONFLICT, "{wrong}");
+        let (status, piece) = read(stand.post(&url, &wrong).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert!(piece.contains("Please start again"), "{piece}");
+        assert!(!piece.contains("open for too long"), "{piece}");
     }
     for content_type in ["text/plain", "application/x-www-form-urlencoded", ""] {
         let request = stand.http.post(&url).header(CONTENT_TYPE, content_type);
@@ -112,6 +115,23 @@ async fn a_link_starts_only_so_many_sessions() {
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     assert!(piece.contains("wait a few minutes"), "{piece}");
     assert_eq!(stand.sessions().len(), 10);
+}
+
+#[tokio::test]
+async fn a_link_that_is_no_text_is_a_page_as_well() {
+    let stand = stand(USUAL).await;
+    let link = format!("{}/relink/%ff", stand.url);
+    let (status, page) = stand.get(&link).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("<html") && page.contains("This link does not work"), "{page}");
+    for path in ["start", "complete"] {
+        let (status, piece) = read(stand.post(&format!("{link}/{path}"), &attempt(1)).await).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(piece.contains("This link does not work"), "{piece}");
+    }
+    let (status, page) = stand.get(&format!("{}/relink/assets/%ff", stand.url)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(page.contains("There is nothing here"), "{page}");
 }
 
 #[tokio::test]

@@ -103,6 +103,32 @@ async fn what_failed_can_be_tried_again() {
 }
 
 #[tokio::test]
+async fn whoever_comes_back_is_told_how_the_attempt_before_ended() {
+    let stand = stand(USUAL).await;
+    // Stripe's clock is behind, so that what starts now was started long ago.
+    stand.sim.advance(-30 * 86_400);
+    let outage = stand.outage(1).await;
+    let (_, page) = stand.get(&outage.link).await;
+    assert!(!page.contains("You started on"), "{page}");
+    let (secret, completion) = stand.start(&outage.link).await;
+    let (_, piece) = stand.complete(&outage.link, &completion).await;
+    assert!(piece.contains("Nothing was changed"), "{piece}");
+    let aggregate = stand.aggregate(&outage.authorization).await;
+    let attempt = aggregate.state.case.as_ref().unwrap().attempts[0].clone();
+    assert_eq!(attempt.outcome, Some(RelinkOutcome::Abandoned));
+    let (_, page) = stand.get(&outage.link).await;
+    assert!(page.contains("You started on ") && page.contains(" and did not finish."), "{page}");
+
+    // They did come to an end after all, another way.
+    stand.sim.advance(86_400);
+    stand.finish(&secret, "no_account").await;
+    stand.complete(&outage.link, &completion).await;
+    let (_, page) = stand.get(&outage.link).await;
+    assert!(!page.contains("did not finish"), "{page}");
+    assert!(page.contains("the account to reconnect was not among those you chose"), "{page}");
+}
+
+#[tokio::test]
 async fn an_attempt_that_is_not_over_changes_nothing() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(1).await;

@@ -132,6 +132,11 @@ async fn hosted_mode_forwards_to_stripe_and_needs_no_script() {
     let (_, rest) = page.split_once("name=\"attempt\" value=\"").unwrap();
     let (attempt, _) = rest.split_once('"').unwrap();
     let body = format!("attempt={attempt}");
+    let odd = stand.http.post(format!("{}/start", outage.link));
+    let odd = odd.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body("attempts=1");
+    let (status, page) = read(odd.send().await.unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("did not arrive as it should"), "{page}");
     let post = || async {
         let request = stand.http.post(format!("{}/start", outage.link));
         let form = "application/x-www-form-urlencoded";

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 use super::with_stripe::{self, Nowhere, Progress, say};
 use crate::cli::BackfillArgs;
 use crate::failure::Failure;
+use crate::output::counted;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -47,7 +48,8 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
     let mut progress = Progress::new(args.json);
     let (mut accounts, mut cut_off) = (0, 0);
     for (done, holder) in holders.iter().enumerate() {
-        progress.show(&format!("{done} of {} holders, {accounts} accounts", holders.len()));
+        let of = counted(holders.len() as u64, "holder");
+        progress.show(&format!("{done} of {of}, {}", counted(accounts as u64, "account")));
         let held = backfill.holder(&scope, holder).await;
         let held = held.inspect_err(|_| progress.clear()).map_err(|error| {
             Failure::unavailable(format!("{}: {error}; run it again from there", holder.id))
@@ -65,10 +67,15 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
         say(json!({ "written": written, "holders": count, "accounts": accounts }));
     } else {
         let what = if written { "published" } else { "to publish; nothing was, add --write" };
-        say(format!("{accounts} accounts of {count} holders {what}"));
+        let (accounts, holders) =
+            (counted(accounts as u64, "account"), counted(count as u64, "holder"));
+        say(format!("{accounts} of {holders} {what}"));
     }
     if cut_off > 0 {
-        return Err(Failure::no(format!("{cut_off} holders have more accounts than are read")));
+        return Err(Failure::no(format!(
+            "{} with more accounts than are read",
+            counted(cut_off as u64, "holder")
+        )));
     }
     Ok(())
 }

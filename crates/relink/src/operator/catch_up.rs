@@ -12,6 +12,7 @@ use serde_json::json;
 use super::with_stripe::{self, Progress, say};
 use crate::cli::CatchUpArgs;
 use crate::failure::Failure;
+use crate::output::counted;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -24,6 +25,12 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     with_stripe::refuse_sqlite(&mut problems, database.as_ref(), args.write, setting);
     let amqp = with_stripe::broker(&mut problems, args.amqp, args.write);
     let back = problems.span("--since", &args.since);
+    if back.is_some_and(|back| back.0 > LISTED_SECONDS * 1000) {
+        problems.add(format!(
+            "--since: `{}` is further back than the 30 days that Stripe lists",
+            args.since
+        ));
+    }
     problems.done()?;
     let (Some(stripe), Some(database), Some(back)) = (stripe, database, back) else {
         return Err(Failure::software("settings without a problem are incomplete"));
@@ -40,17 +47,18 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
         store: super::store(database).await?,
         publisher,
         wall: Arc::new(SystemClock),
+        waiting: with_stripe::waiting,
         events: catch_up::register(&Registry::new()).map_err(Failure::software)?,
     };
     let now = SystemClock.now().0.div_euclid(1000);
-    let since = Second(now - (back.0 / 1000).min(LISTED_SECONDS));
+    let since = Second(now - back.0 / 1000);
     let mut progress = Progress::new(args.json);
     let mut listed = 0_u64;
     let tell = |missed: &Missed| {
         listed += 1;
         progress.clear();
         say(line(missed, args.json));
-        progress.show(&format!("{listed} events missing so far"));
+        progress.show(&format!("{} missing so far", counted(listed, "event")));
     };
     let found = catch_up.run(Since { undelivered: since, all: since }, tell).await;
     progress.clear();
@@ -64,7 +72,8 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     }
     let what = if args.write { "published" } else { "to publish; nothing was, add --write" };
     let from = rfc3339(since.as_time());
-    say(format!("{} events {what} ({} known, since {from})", found.missed, found.known));
+    let missed = counted(found.missed, "event");
+    say(format!("{missed} {what} ({} known, since {from})", found.known));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, Home, HomeKey};
-use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError, WhyParked};
 
 use crate::cli::ExplainArgs;
 use crate::failure::Failure;
@@ -21,6 +21,25 @@ struct Found {
     aggregate: Aggregate,
     history: Vec<HistoryRow>,
     cases: Vec<CaseRow>,
+}
+
+/// What is known of an id.
+struct Story {
+    found: Vec<Found>,
+    event: Option<Event>,
+    /// Why its message is parked, where the database keeps it.
+    parked: Option<WhyParked>,
+}
+
+impl Story {
+    async fn of(store: &dyn Store, id: &str, limit: usize) -> Result<Self, StoreError> {
+        let (found, event) = (find(store, id, limit).await?, event(store, id, limit).await?);
+        Ok(Self { found, event, parked: store.why_parked(id).await? })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.event.is_none() && self.parked.is_none()
+    }
 }
 
 /// Everything about one event.
@@ -39,19 +58,19 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
     let store = super::store(database).await?;
-    let found = find(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
-    let event = event(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
-    let nothing = found.is_empty() && event.is_none();
+    let story = Story::of(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
     if args.json {
-        let all = document::all(event.as_ref(), &found);
+        let all = document::all(&story);
         print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?)?;
-    } else if !nothing {
+    } else if !story.is_empty() {
         let colours = std::io::stdout().is_terminal();
-        print(text::all(event.as_ref(), &found, colours).trim_end())?;
+        print(text::all(&args.id, &story, colours).trim_end())?;
     }
-    if nothing {
+    if story.is_empty() {
         return Err(Failure::no(format!(
-            "nothing is known of `{}`: neither an account, an authorization nor an accepted event",
+            "nothing is known of `{}`: neither an account, an authorization nor an event that was \
+             decided; with a broker it may wait in a queue, be parked in relink.<queue>.parked, or \
+             not have come (`relink catch-up`)",
             args.id
         )));
     }

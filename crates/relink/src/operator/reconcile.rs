@@ -10,6 +10,7 @@ use serde_json::json;
 use super::with_stripe::{self, Progress, say};
 use crate::cli::ReconcileArgs;
 use crate::failure::Failure;
+use crate::output::counted;
 use crate::settings::{Databases, Problems};
 use crate::shutdown;
 use crate::telemetry::start_logging;
@@ -50,8 +51,9 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let mut progress = Progress::new(args.json);
+    let of = counted(all.unsigned_abs(), "account");
     let tell = |walked: &Walked| {
-        progress.show(&format!("{} of {all} accounts", walked.accounts + walked.skipped));
+        progress.show(&format!("{} of {of}", walked.accounts + walked.skipped));
     };
     let walked = tokio::select! {
         () = stop.cancelled() => None,
@@ -66,7 +68,8 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         say(json!({ "written": true, "read": walked.accounts, "skipped": walked.skipped }));
     } else {
         let skipped = walked.skipped;
-        say(format!("{} accounts read and published, {skipped} skipped", walked.accounts));
+        let read = counted(walked.accounts, "account");
+        say(format!("{read} read and published, {skipped} skipped"));
     }
     Ok(())
 }
@@ -76,10 +79,16 @@ fn show(all: i64, rate: f64, as_json: bool) {
         say(json!({ "written": false, "to_read": all }));
         return;
     }
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let minutes = (all as f64 / rate / 60.0).ceil();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, and never below zero"
+    )]
+    let minutes = (all as f64 / rate / 60.0).ceil() as u64;
     say(format!(
-        "{all} accounts to read, about {minutes} minutes at {rate} reads a second; nothing was, \
-         add --write"
+        "{} to read, about {} at {rate} reads a second; nothing was, add --write",
+        counted(all.unsigned_abs(), "account"),
+        counted(minutes, "minute")
     ));
 }

@@ -74,7 +74,10 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     };
     let (seed, found) = (plan.seed, outcome.broken.clone().unwrap_or_default());
     print(&format!("seed {seed} breaks a promise: {found}\nlooking for a shorter way to it"))?;
-    let (plan, outcome) = shrink(plan, outcome, SHRINK_RUNS_MAX).map_err(Failure::unavailable)?;
+    // On a thread of its own: a run brings its own runtime.
+    let shortened = std::thread::spawn(move || shrink(plan, outcome, SHRINK_RUNS_MAX)).join();
+    let shortened = shortened.map_err(|_| Failure::software("a run panicked"))?;
+    let (plan, outcome) = shortened.map_err(Failure::unavailable)?;
     print(&told(&plan, &outcome))?;
     Err(Failure::no(format!("seed {seed} breaks a promise")))
 }

@@ -81,7 +81,15 @@ pub(super) fn observer(
 ) -> Result<Observer, Failure> {
     let reads =
         relink_worker_followup::register_reads(&Registry::new()).map_err(Failure::software)?;
-    Ok(Observer { client, budget, publisher, wall: Arc::new(SystemClock), reads })
+    Ok(Observer { client, budget, publisher, wall: Arc::new(SystemClock), reads, waiting })
+}
+
+/// Says on standard error that something is tried again: nothing else tells for up to 21 seconds.
+pub(super) fn waiting(error: &dyn std::fmt::Display, pause: Duration) {
+    let mut out = std::io::stderr();
+    // Past what the progress has left on the line.
+    let clear = if out.is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(out, "{clear}relink: {error}; tried again in {} s", pause.as_secs());
 }
 
 /// Whoever must have a publisher and has nothing to publish.

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::footing::Footing;
 use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
-use crate::settings::{Databases, Problems, Stripe};
+use crate::settings::{Databases, Problems};
 use crate::telemetry::{bind, start_logging};
-use crate::wiring;
+use crate::wiring::StripeApi;
 
 /// Connections of customers, most of them idle between two clicks.
 const CONNECTIONS_MAX: usize = 1024;
@@ -33,8 +33,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     if let Some(None) = links {
         problems.add("RELINK_PORTAL_URL is not set; write the address at which customers reach it");
     }
-    let page = problems.page(args.page);
-    problems.page_needs(stripe.as_ref());
+    let page = problems.page(args.page, stripe.as_ref());
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page), Some(admin)) =
@@ -49,11 +48,12 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     tracing::info!(listen = %page.listen, broker = amqp.broker(), "portal");
     // The page itself says when the database is away later on.
     let readiness = footing.readiness();
+    let stripe = StripeApi::open(stripe, "no session can be made")?;
     let work = async move {
         let store = footing.store(&amqp, database).await?;
         let setup = Setup { listener, config: page.config(&links), links };
         let clock = Arc::new(SystemClock);
-        let portal = setup.build(store, footing.publisher, stripe, clock, &footing.registry)?;
+        let portal = setup.build(store, footing.publisher, &stripe, clock, &footing.registry)?;
         portal.run(footing.stop).await;
         Ok(())
     };
@@ -72,7 +72,7 @@ impl Setup {
         self,
         store: Arc<dyn Store>,
         publisher: Arc<dyn Publisher>,
-        stripe: Stripe,
+        stripe: &StripeApi,
         clock: Arc<dyn Clock>,
         registry: &Registry,
     ) -> Result<Page, Failure> {
@@ -80,7 +80,7 @@ impl Setup {
             store,
             publisher,
             reads_per_second: stripe.reads_per_second,
-            client: wiring::stripe_client(stripe)?,
+            client: stripe.client.clone(),
             signer: self.links.signer().clone(),
             clock,
             wall: Arc::new(SystemClock),

@@ -1,5 +1,7 @@
 //! Timers, relay, retention, and what is compared with Stripe unasked.
 
+use std::sync::Arc;
+
 use relink_engine::outbox::SWEEP;
 use relink_engine::scheduler::Scheduler;
 
@@ -9,6 +11,7 @@ use crate::cli::SchedulerArgs;
 use crate::failure::Failure;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
+use crate::wiring::StripeApi;
 
 pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
@@ -17,8 +20,8 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let database = problems.database(args.database, Databases::PostgresOnly);
     let choices = problems.choices(&args.policy, args.link);
     let retention = problems.retention(&args.retention);
+    let background = problems.background(&args.background, &args.stripe.stripe_api_base);
     let stripe = problems.stripe(args.stripe);
-    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(choices), Some(retention), Some(admin)) =
@@ -33,11 +36,14 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let footing = Footing::new("scheduler", &amqp)?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let readiness = footing.readiness();
+    let undone = "events that are not delivered stay unnoticed";
+    let stripe = StripeApi::open(stripe, undone)?;
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
         let (store, publisher) = (&engine.store, &footing.publisher);
-        let background = Background::new(stripe, background, store, publisher, &footing.registry)?
-            .run(footing.stop.clone());
+        let background = Background::new(&stripe, background, store, publisher, &footing.registry)?;
+        let store = Arc::clone(store);
+        let background = background.run_alone(&store, footing.stop.clone());
         let relay = engine.outbox.clone().relay(SWEEP, footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");

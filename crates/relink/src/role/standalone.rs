@@ -26,24 +26,30 @@ use crate::failure::Failure;
 use crate::settings::{self, Choices, Databases, Page, Problems, Retention};
 use crate::sink::{Post, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
+use crate::wiring::StripeApi;
 use crate::{shutdown, wiring};
+
+/// What is not done without a key of Stripe's.
+const UNDONE: &str = "accounts whose details are unknown stay unverified, and events that are not delivered unnoticed";
 
 pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
     let webhook = problems.webhook(args.webhook);
+    let background = problems.background(&args.background, &args.stripe.stripe_api_base);
     let database = problems.database(args.database, Databases::Both);
     let followup = problems.followup(args.stripe, &args.followup);
     let has_page = args.link.portal_url.as_ref().is_some_and(|url| !url.is_empty());
     let choices = problems.choices(&args.policy, args.link);
     // The page is there where links lead to it.
-    let page = has_page.then(|| problems.page(args.page)).flatten();
-    if has_page {
-        problems.page_needs(followup.as_ref().map(|followup| &followup.stripe));
-    }
+    let page = if has_page {
+        problems.page(args.page, followup.as_ref().map(|followup| &followup.stripe))
+    } else {
+        problems.no_page(&args.page);
+        None
+    };
     let page = page.zip(choices.as_ref().and_then(|choices| choices.links.clone()));
     let retention = problems.retention(&args.retention);
-    let background = problems.background(&args.background);
     let admin = problems.admin(&args.admin);
     let secret =
         problems.secret("RELINK_COMMANDS_SECRET", args.commands_secret, args.commands_secret_file);
@@ -143,11 +149,12 @@ impl Embedded {
         let now: Now = Arc::new(wiring::now_unix_ms);
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
+        let settings::Followup { stripe, duties } = self.followup;
+        let stripe = StripeApi::open(stripe, UNDONE)?;
         let page = match self.page {
             Some(page) => {
                 let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-                let stripe = self.followup.stripe.clone();
-                Some(page.build(store, Arc::clone(&publisher), stripe, clock, &registry)?)
+                Some(page.build(store, Arc::clone(&publisher), &stripe, clock, &registry)?)
             }
             None => None,
         };
@@ -163,8 +170,7 @@ impl Embedded {
             .map_err(Failure::software)?;
         let background = match self.background {
             Some(settings) => {
-                let (stripe, store) = (self.followup.stripe.clone(), &engine.store);
-                Some(Background::new(stripe, settings, store, &publisher, &registry)?)
+                Some(Background::new(&stripe, settings, &engine.store, &publisher, &registry)?)
             }
             None => None,
         };
@@ -177,7 +183,7 @@ impl Embedded {
         let parts = Parts {
             engine,
             publisher,
-            followup: Some(self.followup),
+            followup: Some((stripe, duties)),
             registry,
             order: Order::AcknowledgeFirst,
         };

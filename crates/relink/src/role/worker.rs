@@ -11,7 +11,7 @@ use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::Engine;
 use relink_rabbitmq::{RabbitConfig, RabbitSubscriber};
 use relink_stripe::client::Budget;
-use relink_worker_followup::{Followup, Metrics, Observer};
+use relink_worker_followup::{Duties, Followup, Metrics, Observer, quietly};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::cli::WorkerArgs;
 use crate::failure::Failure;
 use crate::settings::{self, Databases, Problems};
 use crate::telemetry::start_logging;
-use crate::wiring;
+use crate::wiring::{self, StripeApi};
 
 /// How long a batch may fill after its first delivery: whatever is ready goes at once, so that
 /// batching adds no latency when there is little to do, and under load batches fill by themselves.
@@ -59,13 +59,18 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         let subscriber = Arc::clone(subscriber);
         readiness.needs(queue.name(), move || subscriber.is_ready());
     }
+    let is_asked = queues.contains(&WorkQueue::Followup);
+    let undone = "accounts whose details are unknown stay unverified";
+    let open = |followup: settings::Followup| {
+        Ok((StripeApi::open(followup.stripe, undone)?, followup.duties))
+    };
+    let followup = is_asked.then(|| open(followup)).transpose()?;
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
-        let is_asked = queues.contains(&WorkQueue::Followup);
         let parts = Parts {
             engine,
             publisher: footing.publisher,
-            followup: is_asked.then_some(followup),
+            followup,
             registry: footing.registry,
             order: Order::PublishFirst,
         };
@@ -112,7 +117,7 @@ pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) publisher: Arc<dyn Publisher>,
     /// Wanted where a followup queue is among them.
-    pub(super) followup: Option<settings::Followup>,
+    pub(super) followup: Option<(StripeApi, Duties)>,
     pub(super) registry: prometheus::Registry,
     pub(super) order: Order,
 }
@@ -130,15 +135,16 @@ pub(super) async fn run_all(
             let (engine, order) = (parts.engine.clone(), parts.order);
             let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
             consumers.spawn(consumer.run(stop));
-        } else if let Some(settings::Followup { stripe, duties }) = parts.followup.take() {
+        } else if let Some((stripe, duties)) = parts.followup.take() {
             let metrics = Metrics::register(&parts.registry).map_err(Failure::software)?;
             let budget = Budget::new(stripe.reads_per_second);
-            let observer = wiring::stripe_client(stripe)?.map(|client| Observer {
+            let observer = stripe.client.map(|client| Observer {
                 client,
                 budget: Arc::new(budget),
                 publisher: Arc::clone(&parts.publisher),
                 wall: Arc::new(SystemClock),
                 reads: metrics.reads.clone(),
+                waiting: quietly,
             });
             let followup = Followup { subscriber, observer, duties, metrics };
             consumers.spawn(followup.run(stop));

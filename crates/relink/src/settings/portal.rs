@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use relink_engine::link::Links;
 use relink_portal::{ApiToken, Brand, Colour, Logo, PortalConfig, Texts, UiMode, origin};
 
+use super::stripe::mode_of;
 use super::{Problems, Stripe, is_https_or_local};
 use crate::cli::PortalArgs;
 
@@ -36,15 +37,31 @@ impl Page {
 }
 
 impl Problems {
-    /// Whether the page's sessions can be made.
-    pub(crate) fn page_needs(&mut self, stripe: Option<&Stripe>) {
-        if stripe.is_some_and(|stripe| stripe.client.is_none()) {
-            self.add("RELINK_STRIPE_API_KEY is not set; the relink page makes sessions with it");
+    /// That nothing is set for a page that is not there, since it has no address.
+    pub(crate) fn no_page(&mut self, args: &PortalArgs) {
+        let settings = [
+            ("RELINK_PORTAL_BRAND", &args.portal_brand),
+            ("RELINK_PORTAL_LOGO", &args.portal_logo),
+            ("RELINK_PORTAL_TEXTS", &args.portal_texts),
+            ("RELINK_STRIPE_PUBLISHABLE_KEY", &args.stripe_publishable_key),
+            ("RELINK_API_TOKENS", &args.api_tokens),
+            ("RELINK_API_TOKENS_FILE", &args.api_tokens_file),
+        ];
+        for (name, value) in settings {
+            if value.as_ref().is_some_and(|value| !value.is_empty()) {
+                self.add(format!(
+                    "{name} is set without RELINK_PORTAL_URL; the relink page and the HTTP API \
+                     are there once they have an address"
+                ));
+            }
         }
     }
 
     /// The relink page of a process that has one.
-    pub(crate) fn page(&mut self, args: PortalArgs) -> Option<Page> {
+    pub(crate) fn page(&mut self, args: PortalArgs, stripe: Option<&Stripe>) -> Option<Page> {
+        if stripe.is_some_and(|stripe| stripe.client.is_none()) {
+            self.add("RELINK_STRIPE_API_KEY is not set; the relink page makes sessions with it");
+        }
         let listen = self.listen("RELINK_PORTAL_LISTEN", &args.portal_listen);
         let name = args.portal_brand.filter(|name| !name.trim().is_empty());
         if name.is_none() {
@@ -66,18 +83,8 @@ impl Problems {
             }
         };
         let publishable_key = args.stripe_publishable_key.filter(|key| !key.is_empty());
-        let plain =
-            |key: &String| key.starts_with("pk_") && key.bytes().all(|b| b.is_ascii_graphic());
-        match &publishable_key {
-            None if mode == Some(UiMode::Page) => self.add(
-                "RELINK_STRIPE_PUBLISHABLE_KEY is not set; Stripe's window in the page needs it",
-            ),
-            Some(key) if !plain(key) => {
-                // Not shown: it may be a secret key that was put here by mistake.
-                self.add("RELINK_STRIPE_PUBLISHABLE_KEY does not start with pk_");
-            }
-            _ => {}
-        }
+        let livemode = stripe.and_then(|stripe| stripe.livemode);
+        self.check_publishable_key(publishable_key.as_deref(), mode, livemode);
         let api_tokens = self.api_tokens(args.api_tokens, args.api_tokens_file);
         if origin(&args.stripe_js_url).is_none() || !is_https_or_local(&args.stripe_js_url) {
             self.add("RELINK_STRIPE_JS_URL must be https://, or http:// on this host");
@@ -91,6 +98,35 @@ impl Problems {
             publishable_key,
             api_tokens: api_tokens?,
         })
+    }
+
+    /// Whether the page can open Stripe's window; `livemode`: the mode of the API key.
+    fn check_publishable_key(
+        &mut self,
+        key: Option<&str>,
+        mode: Option<UiMode>,
+        livemode: Option<bool>,
+    ) {
+        let name = "RELINK_STRIPE_PUBLISHABLE_KEY";
+        let Some(key) = key else {
+            if mode == Some(UiMode::Page) {
+                self.add(format!("{name} is not set; Stripe's window in the page needs it"));
+            }
+            return;
+        };
+        if !key.starts_with("pk_") || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            // Not shown: it may be a secret key that was put here by mistake.
+            self.add(format!("{name} does not start with pk_"));
+        } else if let (Some(own), Some(other)) = (mode_of(key), livemode)
+            && own != other
+        {
+            let word = |livemode| if livemode { "live" } else { "test" };
+            let (own, other) = (word(own), word(other));
+            self.add(format!(
+                "{name} is of {own} mode and RELINK_STRIPE_API_KEY of {other} mode; Stripe's \
+                 window opens no session of the other mode"
+            ));
+        }
     }
 
     fn api_tokens(&mut self, value: Option<String>, file: Option<String>) -> Option<Vec<ApiToken>> {

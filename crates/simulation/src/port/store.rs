@@ -11,7 +11,7 @@ use relink_core::time::{Second, Time};
 use relink_engine::clock::Clock as _;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, Writes,
+    Store, StoreError, WhyParked, Writes,
 };
 use std::sync::atomic::Ordering;
 
@@ -109,6 +109,18 @@ impl Store for GatedStore {
     }
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.call("park", self.keep_parked(parked)).await
+    }
+    async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {
+        self.call("parked", self.inner().why_parked(id)).await
+    }
+    async fn claim_work(
+        &self,
+        work: &str,
+        claimant: &str,
+        now: Time,
+        until: Time,
+    ) -> Result<bool, StoreError> {
+        self.call("claim work", self.inner().claim_work(work, claimant, now, until)).await
     }
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         self.call("find", self.inner().find(id)).await

@@ -34,7 +34,7 @@ impl GatedSubscriber {
         Self { process, queue, inner, line, given_out: Mutex::default() }
     }
 
-    /// S3. A command of the followup queue is not in the ledger: what it learned will be.
+    /// S3 and S10. A command of the followup queue is not in the ledger: what it learned will be.
     fn look_at(&self, receipt: Receipt, settlement: &Settlement) {
         let known = self.lock().remove(&receipt);
         let Some((scope, id)) = known else { return };
@@ -50,6 +50,9 @@ impl GatedSubscriber {
         match settlement {
             Settlement::Accept if self.queue != WorkQueue::Followup && !in_ledger() => {
                 stage.broken(format!("S3: {id} is acknowledged and not in the ledger"));
+            }
+            Settlement::Retry(_) if self.queue != WorkQueue::Followup => {
+                stage.broken(format!("S10: {id} is charged with an attempt"));
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use relink_core::observation::{AccountObservation, Holder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::budget::Budget;
 use super::error::{CallError, Malformed};
 use super::read::{Listing, Read};
 use super::{CONNECTIONS, Client, PAGE_SIZE, checked, fit_for_a_path, observe};
@@ -35,7 +36,8 @@ impl Client {
         checked(answer, |account: &AccountObservation| account.account == *id)
     }
 
-    /// Reads all accounts of a holder, page by page, at most [`PAGES_MAX`] pages.
+    /// Reads all accounts of a holder, page by page, at most [`PAGES_MAX`] pages. The turn of the
+    /// first page is the caller's, as with any call; each further page takes one of `budget`.
     ///
     /// Stripe docs: accounts can be listed by holder or session only; finding the siblings of an
     /// account means listing its holder's and grouping them by authorization.
@@ -43,17 +45,20 @@ impl Client {
         &self,
         scope: &Scope,
         holder: &Holder,
+        budget: &Budget,
     ) -> Result<Listing, CallError> {
-        self.accounts(scope, (holder_key(holder), &holder.id)).await
+        self.accounts(scope, (holder_key(holder), &holder.id), budget).await
     }
 
-    /// Reads all accounts that a session returned, page by page, at most [`PAGES_MAX`] pages.
+    /// Reads all accounts that a session returned, page by page, at most [`PAGES_MAX`] pages, with
+    /// turns as [`Client::accounts_of_holder`] takes them.
     pub async fn accounts_of_session(
         &self,
         scope: &Scope,
         session: &SessionId,
+        budget: &Budget,
     ) -> Result<Listing, CallError> {
-        self.accounts(scope, ("session", session.as_str())).await
+        self.accounts(scope, ("session", session.as_str()), budget).await
     }
 
     /// Asks Stripe to fetch an account's data anew; it answers with the refreshes pending.
@@ -107,13 +112,22 @@ impl Client {
         checked(answer, |found: &AccountObservation| found.account == *account)
     }
 
-    async fn accounts(&self, scope: &Scope, filter: (&str, &str)) -> Result<Listing, CallError> {
+    async fn accounts(
+        &self,
+        scope: &Scope,
+        filter: (&str, &str),
+        budget: &Budget,
+    ) -> Result<Listing, CallError> {
         let mut accounts: Vec<Read<AccountObservation>> = Vec::new();
         let mut after: Option<AccountId> = None;
         for _ in 0..PAGES_MAX {
             let mut query = vec![("limit", PAGE_SIZE), filter];
             query.extend(after.as_ref().map(|id| ("starting_after", id.as_str())));
-            let answer = self.transport.get(scope, &[CONNECTIONS, ACCOUNTS], &query).await?;
+            let call = self.transport.get(scope, &[CONNECTIONS, ACCOUNTS], &query);
+            let answer = match &after {
+                None => call.await?,
+                Some(_) => budget.spend(call).await?,
+            };
             let page: Page = serde_json::from_str(answer.body.get())
                 .map_err(|_| answer.malformed(Malformed::Page))?;
             let entries = page.data.len();

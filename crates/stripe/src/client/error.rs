@@ -137,6 +137,13 @@ impl CallError {
             if trace.code.as_deref() != Some("lock_timeout"))
     }
 
+    /// Whether the idempotency key was used before, for another request (Stripe docs: idempotent
+    /// requests, type `idempotency_error`).
+    pub fn is_reused_key(&self) -> bool {
+        matches!(self, Self::Refused { trace, .. }
+            if trace.code.as_deref() == Some("idempotency_error"))
+    }
+
     /// The reason's name in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::account::holder_key;
 use super::answer::Answer;
+use super::budget::Budget;
 use super::error::{CallError, Malformed};
 use super::read::Read;
 use super::{CONNECTIONS, Client, observe};
@@ -148,10 +149,12 @@ impl Client {
     /// session returned more accounts than its first page holds, the list is read as a whole and
     /// put in its place, so that an account that is missing was really left out. They keep the
     /// stamp of the session's answer, the earlier one: what an event told in between still wins.
+    /// Each page of that list takes a turn of `budget`; the session's own is the caller's.
     pub async fn session(
         &self,
         scope: &Scope,
         id: &SessionId,
+        budget: &Budget,
     ) -> Result<Read<Option<SessionObservation>>, CallError> {
         let answer = self.object(scope, SESSIONS, id.as_str()).await?;
         let malformed = || answer.malformed(Malformed::Object);
@@ -161,7 +164,7 @@ impl Client {
             return Err(malformed());
         }
         if let Some(accounts) = kept.accounts.as_mut().filter(|accounts| accounts.has_more) {
-            let listing = self.accounts_of_session(scope, id).await?;
+            let listing = budget.spend(self.accounts_of_session(scope, id, budget)).await?;
             accounts.data = listing.accounts.into_iter().map(|read| read.body).collect();
             accounts.has_more = !listing.complete;
         }

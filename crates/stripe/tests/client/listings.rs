@@ -1,10 +1,12 @@
 //! All accounts of a holder, page by page.
 
+use std::time::{Duration, Instant};
+
 use relink_core::observation::Holder;
-use relink_stripe::client::{CallError, Malformed, PAGES_MAX};
+use relink_stripe::client::{Budget, CallError, Malformed, PAGES_MAX};
 use serde_json::json;
 
-use crate::server::{DATE_UNIX, Reply, account, live, serve, trace};
+use crate::server::{DATE_UNIX, Reply, account, live, plenty, serve, trace};
 
 #[tokio::test]
 async fn all_pages_of_a_holder_are_read_each_with_its_own_date() {
@@ -15,7 +17,7 @@ async fn all_pages_of_a_holder_are_read_each_with_its_own_date() {
     let later = page(&["fca_3"], false).header("date", "Mon, 02 Nov 2026 00:00:01 GMT");
     let (script, client) = serve([page(&["fca_1", "fca_2"], true), later]).await;
     let holder = Holder { kind: "customer".into(), id: "cus_1".into() };
-    let listing = client.accounts_of_holder(&live(), &holder).await.expect("a listing");
+    let listing = client.accounts_of_holder(&live(), &holder, &plenty()).await.expect("a listing");
     assert!(listing.complete);
     let found: Vec<_> = listing
         .accounts
@@ -41,7 +43,8 @@ async fn a_listing_without_end_is_bounded_and_holders_choose_their_filter() {
     ] {
         let (script, client) = serve([Reply::new(200, &endless)]).await;
         let holder = Holder { kind: kind.into(), id: id.into() };
-        let listing = client.accounts_of_holder(&live(), &holder).await.expect("a listing");
+        let listing =
+            client.accounts_of_holder(&live(), &holder, &plenty()).await.expect("a listing");
         assert!(!listing.complete);
         let asked = script.asked.lock().expect("a lock");
         assert_eq!(asked.len(), PAGES_MAX);
@@ -50,7 +53,37 @@ async fn a_listing_without_end_is_bounded_and_holders_choose_their_filter() {
     for odd in [json!({"data": [], "has_more": true}), account("fca_1"), json!({"data": 5})] {
         let (_, client) = serve([Reply::new(200, &odd)]).await;
         let holder = Holder { kind: "customer".into(), id: "cus_1".into() };
-        let error = client.accounts_of_holder(&live(), &holder).await.expect_err("no page");
+        let error =
+            client.accounts_of_holder(&live(), &holder, &plenty()).await.expect_err("no page");
         assert_eq!(error, CallError::Malformed { what: Malformed::Page, trace: trace(None) });
     }
+}
+
+#[tokio::test]
+async fn each_page_takes_a_turn_of_the_budget() {
+    let endless = json!({"data": [account("fca_1")], "has_more": true});
+    let (script, client) = serve([Reply::new(200, &endless)]).await;
+    let holder = Holder { kind: "customer".into(), id: "cus_1".into() };
+    let (budget, started) = (Budget::new(100.0), Instant::now());
+    let scope = live();
+    let listing = client.accounts_of_holder(&scope, &holder, &budget);
+    budget.spend(listing).await.expect("a listing");
+    let turns = script.asked.lock().expect("a lock").len();
+    assert_eq!(turns, PAGES_MAX);
+    // The first of them does not wait.
+    assert!(started.elapsed() >= Duration::from_millis(10) * 19, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_later_page_that_is_refused_for_its_rate_halves_it_once() {
+    let page = json!({"data": [account("fca_1")], "has_more": true});
+    let refused = json!({"error": {"type": "invalid_request_error", "code": "rate_limit"}});
+    let (_, client) = serve([Reply::new(200, &page), Reply::new(429, &refused)]).await;
+    let holder = Holder { kind: "customer".into(), id: "cus_1".into() };
+    let budget = Budget::new(1000.0);
+    let scope = live();
+    let listing = client.accounts_of_holder(&scope, &holder, &budget);
+    assert!(budget.spend(listing).await.is_err());
+    assert!(budget.rate() > 400.0, "{}", budget.rate());
+    assert!(budget.rate() < 600.0, "{}", budget.rate());
 }

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 use relink_core::id::Scope;
-use relink_stripe::client::{CallError, Client, ClientConfig, Trace};
+use relink_stripe::client::{Budget, CallError, Client, ClientConfig, Trace};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -141,4 +141,9 @@ pub(crate) async fn failure(replies: impl IntoIterator<Item = Reply>) -> (usize,
     let error = client.account(&live(), &"fca_1".into()).await.expect_err("a refusal");
     let asked = script.asked.lock().expect("a lock").len();
     (asked, error)
+}
+
+/// A budget that nobody waits for.
+pub(crate) fn plenty() -> Budget {
+    Budget::new(100_000.0)
 }

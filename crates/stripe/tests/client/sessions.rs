@@ -8,7 +8,7 @@ use relink_stripe::client::{CallError, Malformed, NewSession, SessionMade};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::server::{DATE_UNIX, Reply, Script, account, live, refused, serve, trace};
+use crate::server::{DATE_UNIX, Reply, Script, account, live, plenty, refused, serve, trace};
 
 const SECRET: &str = "fcsess_client_secret_x";
 
@@ -124,7 +124,7 @@ fn session(status: &str, accounts: &Value) -> Value {
 async fn what_is_read_back_holds_no_secret() {
     let accounts = json!({"data": [account("fca_1")], "has_more": false});
     let (script, client) = serve([Reply::new(200, &session("succeeded", &accounts))]).await;
-    let read = client.session(&live(), &"fcsess_1".into()).await.expect("a read");
+    let read = client.session(&live(), &"fcsess_1".into(), &plenty()).await.expect("a read");
     let observed = read.observe().expect("a session").expect("its end");
     assert_eq!(observed.outcome, Some(RelinkOutcome::Repaired));
     assert_eq!((observed.accounts.len(), read.date_unix_seconds), (1, DATE_UNIX));
@@ -139,12 +139,12 @@ async fn what_is_read_back_holds_no_secret() {
 async fn a_pending_session_observes_without_an_end_and_another_is_refused() {
     let pending = session("pending", &Value::Null);
     let (_, client) = serve([Reply::new(200, &pending)]).await;
-    let read = client.session(&live(), &"fcsess_1".into()).await.expect("a read");
+    let read = client.session(&live(), &"fcsess_1".into(), &plenty()).await.expect("a read");
     let observed = read.observe().expect("a session").expect("a relink");
     assert_eq!(observed.outcome, None);
-    let error = client.session(&live(), &"fcsess_2".into()).await.expect_err("another");
+    let error = client.session(&live(), &"fcsess_2".into(), &plenty()).await.expect_err("another");
     assert_eq!(error, CallError::Malformed { what: Malformed::Object, trace: trace(None) });
-    let error = client.session(&live(), &"../events".into()).await.expect_err("no id");
+    let error = client.session(&live(), &"../events".into(), &plenty()).await.expect_err("no id");
     assert!(matches!(error, CallError::Malformed { what: Malformed::Id, .. }));
 }
 
@@ -159,7 +159,7 @@ async fn a_session_of_many_accounts_is_read_to_its_end() {
     };
     let pages = [page(&all[..100], true), page(&all[100..], false)];
     let (script, client) = serve([first].into_iter().chain(pages)).await;
-    let read = client.session(&live(), &"fcsess_1".into()).await.expect("a read");
+    let read = client.session(&live(), &"fcsess_1".into(), &plenty()).await.expect("a read");
     let observed = read.observe().expect("a session").expect("its end");
     assert_eq!(observed.accounts.len(), 120);
     assert_eq!(read.date_unix_seconds, DATE_UNIX, "the session's own, the earlier one");
@@ -173,6 +173,7 @@ async fn a_session_of_many_accounts_is_read_to_its_end() {
 async fn half_a_session_is_none() {
     let first = Reply::new(200, &session("succeeded", &json!({"data": [], "has_more": true})));
     let (_, client) = serve([first, Reply::new(500, &json!({}))]).await;
-    let error = client.session(&live(), &"fcsess_1".into()).await.expect_err("half a session");
+    let error =
+        client.session(&live(), &"fcsess_1".into(), &plenty()).await.expect_err("half a session");
     assert!(error.is_retryable());
 }

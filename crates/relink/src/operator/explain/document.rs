@@ -7,15 +7,22 @@ use relink_core::id::AccountId;
 use relink_core::observation::{AccountNumber, Forecast, Stamp, Status};
 use relink_core::register::value;
 use relink_core::time::{Second, Time};
-use relink_engine::store::{CaseRow, HistoryRow};
+use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 use serde_json::{Value, json};
 
-use super::{Event, Found};
+use super::{Event, Found, Story};
 
-pub(super) fn all(event: Option<&Event>, found: &[Found]) -> Value {
+pub(super) fn all(story: &Story) -> Value {
     json!({
-        "event": event.map(event_document),
-        "found": found.iter().map(home).collect::<Vec<_>>(),
+        "event": story.event.as_ref().map(event_document),
+        "parked": story.parked.as_ref().map(parked),
+        "found": story.found.iter().map(home).collect::<Vec<_>>(),
+    })
+}
+
+fn parked(why: &WhyParked) -> Value {
+    json!({
+        "queue": why.queue, "reason": why.reason, "error": why.error, "parked_at": time(why.at),
     })
 }
 

@@ -5,21 +5,26 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use relink_bus::envelope::rfc3339;
 use relink_core::account::Account;
-use relink_core::aggregate::{Aggregate, Health, Verify};
+use relink_core::aggregate::{Aggregate, Attempt, Health, Verify};
 use relink_core::id::{AccountId, CommandId};
-use relink_core::observation::Status;
+use relink_core::observation::{RelinkOutcome, Status};
 use relink_core::register::value;
 use relink_core::time::Second;
-use relink_engine::store::{CaseRow, HistoryRow};
+use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 
-use super::{Event, Found};
+use super::{Event, Story};
+use crate::output::counted;
 
-pub(super) fn all(event: Option<&Event>, found: &[Found], colours: bool) -> String {
+pub(super) fn all(id: &str, story: &Story, colours: bool) -> String {
     let mut text = String::new();
-    if let Some(event) = event {
+    if let Some(event) = &story.event {
         add_event(&mut text, event);
     }
-    for one in found {
+    if let Some(WhyParked { queue, reason, error, at }) = &story.parked {
+        let at = rfc3339(*at);
+        line(&mut text, &format!("{id}: parked {at} by the worker of {queue}: {reason}, {error}"));
+    }
+    for one in &story.found {
         add_home(&mut text, &one.aggregate, colours);
         one.cases.iter().for_each(|row| add_case(&mut text, row));
         if !one.history.is_empty() {
@@ -82,7 +87,7 @@ fn add_account(text: &mut String, id: &AccountId, account: &Account, verify: Opt
         let _ = write!(all, ", deactivation expected {date} ({})", forecast.action.as_str());
     }
     if let Some(verify) = verify {
-        let _ = write!(all, ", verify asked {} times", verify.asked);
+        let _ = write!(all, ", verify asked {}", counted(verify.asked, "time"));
     }
     line(text, &all);
 }
@@ -94,14 +99,14 @@ fn add_case(text: &mut String, row: &CaseRow) {
     };
     let case = &row.case;
     let (id, reason, opened) = (&case.id, case.reason.as_str(), rfc3339(case.opened_at));
-    let (prompts, reminders) = (case.prompts, case.reminders);
-    line(
-        text,
-        &format!(
-            "  case {id}: {reason}, opened {opened}, {prompts} prompts, {reminders} reminders, \
-             {state}"
-        ),
-    );
+    let (prompts, reminders) =
+        (counted(case.prompts, "prompt"), counted(case.reminders, "reminder"));
+    line(text, &format!("  case {id}: {reason}, opened {opened}, {prompts}, {reminders}, {state}"));
+    for attempt in &case.attempts {
+        let Attempt { session, at, outcome } = attempt;
+        let outcome = outcome.as_ref().map_or("goes on".into(), RelinkOutcome::to_string);
+        line(text, &format!("    attempt {session}: {outcome}, {}", second(*at)));
+    }
 }
 
 fn add_history(text: &mut String, row: &HistoryRow) {
@@ -132,4 +137,50 @@ fn health_style(health: Health) -> Style {
 
 fn paint(text: &str, style: Style, colours: bool) -> String {
     if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use relink_core::aggregate::Case;
+    use relink_core::command::Reason;
+    use relink_core::id::{Home, HomeKey, Scope};
+    use relink_core::time::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_case_tells_its_attempts_and_counts_in_words_that_fit() {
+        let attempt = |session: &str, outcome| {
+            let (session, at) = (session.into(), Second(1_767_225_600));
+            Attempt { session, at, outcome }
+        };
+        let case = Case {
+            id: "live:fcauth_1:case-1".into(),
+            reason: Reason::Inactive,
+            opened_at: Time(1_767_225_600_000),
+            prompt_due: None,
+            prompted_at: None,
+            reminded_at: None,
+            escalated: false,
+            prompts: 1,
+            reminders: 0,
+            deadline: None,
+            named: [].into(),
+            attempts: vec![
+                attempt("fcsess_1", Some(RelinkOutcome::Abandoned)),
+                attempt("fcsess_2", None),
+            ],
+        };
+        let home = Home::Authorization("fcauth_1".into());
+        let home = HomeKey { scope: Scope::own(true), home };
+        let mut text = String::new();
+        add_case(&mut text, &CaseRow { home, case, closed: None });
+        for said in [
+            "1 prompt, 0 reminders, open",
+            "attempt fcsess_1: abandoned, 2026-01-01T00:00:00Z",
+            "attempt fcsess_2: goes on, ",
+        ] {
+            assert!(text.contains(said), "{said} is not told: {text}");
+        }
+    }
 }

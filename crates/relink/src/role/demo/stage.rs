@@ -123,7 +123,11 @@ impl Stage {
             listener: ingress,
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
             followup: Followup {
-                stripe: Stripe { client: Some(client), reads_per_second: 20.0 },
+                stripe: Stripe {
+                    client: Some(client),
+                    reads_per_second: 20.0,
+                    livemode: Some(false),
+                },
                 duties: Duties::ALL,
             },
             page: Some(setup(page, &links, &sim_url)?),
