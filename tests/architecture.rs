@@ -17,7 +17,7 @@ use tree::{none, packages, read, sources};
 
 /// Crate, the workspace crates it may depend on, and the reason where that is not the plain
 /// picture of `crates/README.md`. Tests may use anything.
-const ARROWS: [(&str, &[&str], &str); 15] = [
+const ARROWS: [(&str, &[&str], &str); 16] = [
     ("relink-core", &[], "the rules know nobody"),
     ("relink-bus", &["relink-core"], ""),
     ("relink-stripe", &["relink-core"], ""),
@@ -36,6 +36,22 @@ const ARROWS: [(&str, &[&str], &str); 15] = [
     ("relink-portal", WORKER, "it publishes what it reads, as the followup worker does"),
     ("relink-sim", &[], "it shares no code with what it is used to test"),
     (
+        "relink-simulation",
+        &[
+            "relink-core",
+            "relink-bus",
+            "relink-stripe",
+            "relink-engine",
+            "relink-sqlite",
+            "relink-ingress",
+            "relink-worker-lifecycle",
+            "relink-worker-upcoming",
+            "relink-worker-followup",
+            "relink-sim",
+        ],
+        "it runs the roles in one thread; no broker and no PostgreSQL",
+    ),
+    (
         "relink",
         &[
             "relink-core",
@@ -51,6 +67,7 @@ const ARROWS: [(&str, &[&str], &str); 15] = [
             "relink-worker-followup",
             "relink-portal",
             "relink-sim",
+            "relink-simulation",
         ],
         "the only binary puts everything together",
     ),
