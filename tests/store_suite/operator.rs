@@ -298,6 +298,7 @@ fn parked(id: Option<Arc<str>>) -> Parked {
         id,
         kind: Some("t".into()),
         routing_key: "a.b".into(),
+        timestamp_unix_s: Some(NOW_S),
         correlation: None,
         headers,
         redelivered: true,

@@ -11,6 +11,7 @@
 pub mod envelope;
 pub mod in_process;
 pub mod message;
+pub mod parked;
 pub mod port;
 pub mod schema;
 pub mod topology;
