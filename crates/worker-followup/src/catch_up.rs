@@ -127,7 +127,7 @@ impl CatchUp {
         let mut found = Found::default();
         let mut told = HashSet::new();
         let types: Vec<&str> = listed_types().collect();
-        for scope in self.scopes().await? {
+        for scope in scopes(&self.client, &*self.store).await? {
             for (delivery_success, from) in [(Some(false), since.undelivered), (None, since.all)] {
                 let filter =
                     EventFilter { types: &types, delivery_success, created_from: Some(from) };
@@ -202,20 +202,6 @@ impl CatchUp {
             }
         }
         Ok(Since { undelivered, all: undelivered })
-    }
-
-    /// The platform's own objects and those of every Connect account that is known, in the mode
-    /// of the key; of a key that names no mode in those that are known.
-    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let mut scopes = self.store.scopes().await?;
-        if let Some(livemode) = self.client.livemode() {
-            scopes.retain(|scope| scope.livemode == livemode);
-            let own = Scope::own(livemode);
-            if !scopes.contains(&own) {
-                scopes.insert(0, own);
-            }
-        }
-        Ok(scopes)
     }
 
     async fn list(
@@ -306,7 +292,21 @@ impl CatchUp {
     }
 }
 
-fn key(envelope: &Envelope<'_>) -> InputKey {
+/// The platform's own objects and those of every Connect account that is known, in the mode of
+/// the key; of a key that names no mode in those that are known.
+pub(crate) async fn scopes(client: &Client, store: &dyn Store) -> Result<Vec<Scope>, StoreError> {
+    let mut scopes = store.scopes().await?;
+    if let Some(livemode) = client.livemode() {
+        scopes.retain(|scope| scope.livemode == livemode);
+        let own = Scope::own(livemode);
+        if !scopes.contains(&own) {
+            scopes.insert(0, own);
+        }
+    }
+    Ok(scopes)
+}
+
+pub(crate) fn key(envelope: &Envelope<'_>) -> InputKey {
     let scope = Scope {
         livemode: envelope.livemode,
         stripe_account: envelope.stripe_account.as_deref().map(Arc::from),
@@ -315,7 +315,7 @@ fn key(envelope: &Envelope<'_>) -> InputKey {
 }
 
 /// The types of the topology that can be listed: those with a snapshot form.
-fn listed_types() -> impl Iterator<Item = &'static str> {
+pub(crate) fn listed_types() -> impl Iterator<Item = &'static str> {
     LIFECYCLE_KEYS.into_iter().chain(UPCOMING_KEYS).filter(|key| has_snapshot_form(key))
 }
 

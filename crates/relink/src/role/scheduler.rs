@@ -1,6 +1,11 @@
 //! Timers, relay, retention, and what is compared with Stripe unasked.
 
+use std::sync::Arc;
+
+use relink_engine::balance::Bookkeeper;
+use relink_engine::clock::SystemClock;
 use relink_engine::scheduler::Scheduler;
+use relink_rabbitmq::RabbitParked;
 
 use super::footing::Footing;
 use crate::background::Background;
@@ -37,11 +42,16 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let (store, publisher) = (&engine.store, &footing.publisher);
         let background = Background::new(stripe, background, store, publisher, &footing.registry)?
             .run(footing.stop.clone());
+        let lot = Arc::new(RabbitParked::new(amqp.clone()));
+        let wall = Arc::new(SystemClock);
+        let bookkeeper = Bookkeeper::new(Arc::clone(store), lot, wall, &footing.registry)
+            .map_err(Failure::software)?
+            .run(footing.stop.clone());
         let relay = engine.outbox.clone().relay(footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
         let scheduler = Scheduler { engine, tick, retention_days }.run(footing.stop);
-        tokio::join!(relay, scheduler, background);
+        tokio::join!(relay, scheduler, background, bookkeeper);
         Ok(())
     };
     super::run(admin, registry, readiness, stop, work).await
