@@ -101,11 +101,16 @@ pub(crate) async fn a_limit_stops(world: World) {
     world.park_events(&["evt_1", "evt_2", "evt_3", "evt_4"]).await;
     assert_eq!(world.requeue(&ParkedFilter::default(), Reach { at_most: 2, ..ALL }).await, 2);
     world.until_parked(2).await;
-    assert_eq!(world.ids(&ParkedFilter::default()).await, ["evt_3", "evt_4"]);
+    let mut all = world.ids(&ParkedFilter::default()).await;
+    for delivery in world.deliveries(LIFECYCLE, 2).await {
+        all.push(delivery.id.unwrap().to_string());
+    }
+    all.sort();
+    assert_eq!(all, ["evt_1", "evt_2", "evt_3", "evt_4"]);
     let near = Reach { looked_at: 1, ..ALL };
-    let listed = world.desk.list(&ParkedFilter::of("evt_4"), near).await.unwrap();
+    let listed = world.desk.list(&ParkedFilter::of("evt_9"), near).await.unwrap();
     assert!(listed.is_cut && listed.messages.is_empty());
-    assert_eq!(world.requeue(&ParkedFilter::of("evt_4"), near).await, 0);
+    assert_eq!(world.requeue(&ParkedFilter::of("evt_9"), near).await, 0);
     let listed = world.desk.list(&ParkedFilter::default(), Reach { at_most: 1, ..ALL }).await;
     let listed = listed.unwrap();
     assert_eq!((listed.messages.len(), listed.total(), listed.is_cut), (1, 2, false));
@@ -198,8 +203,10 @@ pub(crate) async fn a_walk_that_is_given_up_loses_nothing(world: World) {
         () = reached.notified() => {}
     }
     world.until_parked(2).await;
-    assert_eq!(world.ids(&ParkedFilter::default()).await, ["evt_2", "evt_3"]);
-    assert_eq!(world.deliveries(LIFECYCLE, 1).await[0].id.as_deref(), Some("evt_1"));
+    let mut all = world.ids(&ParkedFilter::default()).await;
+    all.push(world.deliveries(LIFECYCLE, 1).await[0].id.as_deref().unwrap().to_owned());
+    all.sort();
+    assert_eq!(all, ["evt_1", "evt_2", "evt_3"]);
 }
 
 pub(crate) async fn what_was_parked_during_a_walk_is_not_met_by_it(world: World) {
@@ -219,10 +226,11 @@ pub(crate) async fn what_was_parked_during_a_walk_is_not_met_by_it(world: World)
     go_on.notify_one();
     let (walked, met) = walking.await.unwrap();
     assert_eq!((walked.carried_out, walked.trouble), (2, None));
-    assert_eq!(met, ["evt_1", "evt_2"]);
-    assert_eq!(world.deliveries(LIFECYCLE, 1).await[0].id.as_deref(), Some("evt_2"));
+    assert_eq!(met.len(), 2);
+    assert_eq!(again[0].id.as_deref(), Some(&*met[0]));
+    assert_eq!(world.deliveries(LIFECYCLE, 1).await[0].id.as_deref(), Some(&*met[1]));
     world.until_parked(1).await;
-    assert_eq!(world.one("evt_1").await.times(), 2);
+    assert_eq!(world.one(&met[0]).await.times(), 2);
 }
 
 pub(crate) async fn the_books_balance(world: World) {

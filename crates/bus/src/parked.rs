@@ -120,8 +120,9 @@ pub struct Depth {
 /// The parked messages of a bus.
 #[async_trait]
 pub trait ParkedMessages: Send + Sync {
-    /// Shows the parked messages of a queue, the longest parked first, each at most once, and
-    /// none that was parked after the walk began.
+    /// Shows the parked messages of a queue, in about the order of parking (a broker may turn
+    /// round what it gets back), each at most once, and no more than there were when the walk
+    /// began: what is put back and fails again does not make it longer.
     ///
     /// While it lasts another walk may not see what this one holds.
     async fn walk(&self, queue: WorkQueue, visitor: &mut dyn Visitor) -> Walked;

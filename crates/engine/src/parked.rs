@@ -89,10 +89,13 @@ pub struct Reach {
     pub looked_at: usize,
 }
 
+/// A pile that is lower is not worth sorting.
+const PILE_MIN: usize = 256;
+
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Listed {
-    /// The first of them, without bodies.
+    /// The first queue's longest parked ones, then the next one's.
     pub messages: Vec<ParkedMessage>,
     /// How many there are, by queue and reason.
     pub counts: BTreeMap<(WorkQueue, Arc<str>), u64>,
@@ -104,6 +107,11 @@ impl Listed {
     /// How many there are.
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
+    }
+
+    fn keep_oldest(&mut self, most: usize) {
+        self.messages.sort_by_key(|message| (message.queue, message.parked_at_unix_ms));
+        self.messages.truncate(most);
     }
 }
 
@@ -121,7 +129,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Counts what the filter means and hands over the first of them, without bodies.
+    /// Counts what the filter means and hands over the longest parked of them, without bodies.
     ///
     /// # Errors
     /// See [`ParkedError`].
@@ -152,6 +160,7 @@ impl Desk {
                 return Err(trouble);
             }
         }
+        listed.keep_oldest(reach.at_most);
         Ok(listed)
     }
 
@@ -238,11 +247,12 @@ impl Visitor for Lister<'_> {
         if self.filter.takes(&message) {
             let key = (message.queue, Arc::clone(&message.reason));
             *self.listed.counts.entry(key).or_default() += 1;
-            if self.listed.messages.len() < self.reach.at_most {
-                if !self.with_bodies {
-                    message.delivery.body = Bytes::new();
-                }
-                self.listed.messages.push(message);
+            if !self.with_bodies {
+                message.delivery.body = Bytes::new();
+            }
+            self.listed.messages.push(message);
+            if self.listed.messages.len() > self.reach.at_most.saturating_mul(2).max(PILE_MIN) {
+                self.listed.keep_oldest(self.reach.at_most);
             }
         }
         Fate::Leave

@@ -86,7 +86,7 @@ impl RabbitParked {
         carried_out: &mut u64,
     ) -> Result<(), ParkedError> {
         let there = self.ready(channel, queue.parked()).await?;
-        let (mut held, mut last) = (0, None);
+        let (mut held, mut last_held) = (0, None);
         for _ in 0..there {
             // Not acknowledged by being got: it is the broker's until it is dealt with.
             let options = BasicGetOptions { no_ack: false };
@@ -94,16 +94,17 @@ impl RabbitParked {
             let Some(got) = self.answer("basic.get", getting).await? else { break };
             let BasicGetMessage { delivery, .. } = got;
             let tag = delivery.delivery_tag;
-            last = Some(tag);
             let held_back =
                 Held { properties: delivery.properties, body: Bytes::from(delivery.data) };
             let message = parked(queue, &held_back);
             let times = message.times();
-            match visitor.visit(message).await {
-                Fate::Leave => held += 1,
-                Fate::Stop => {
-                    held += 1;
-                    break;
+            let fate = visitor.visit(message).await;
+            match fate {
+                Fate::Leave | Fate::Stop => {
+                    (held, last_held) = (held + 1, Some(tag));
+                    if fate == Fate::Stop {
+                        break;
+                    }
                 }
                 Fate::Requeue => {
                     self.requeue(queue, held_back, times).await?;
@@ -116,8 +117,8 @@ impl RabbitParked {
                 }
             }
         }
-        if let Some(tag) = last.filter(|_| held > 0) {
-            // All that are not acknowledged up to the last one.
+        if let Some(tag) = last_held {
+            // All that are not acknowledged up to this one, which is not.
             let options = BasicNackOptions { multiple: true, requeue: true };
             self.answer("basic.nack", channel.basic_nack(tag, options)).await?;
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::Publisher;
 use relink_engine::clock::SystemClock;
 use relink_engine::store::Store;
@@ -28,6 +29,7 @@ impl Background {
         stripe: Stripe,
         settings: settings::Background,
         store: &Arc<dyn Store>,
+        lot: &Arc<dyn ParkedMessages>,
         publisher: &Arc<dyn Publisher>,
         registry: &Registry,
     ) -> Result<Self, Failure> {
@@ -44,6 +46,7 @@ impl Background {
             client: client.clone(),
             budget: Arc::clone(&budget),
             store: Arc::clone(store),
+            lot: Some(Arc::clone(lot)),
             publisher: Some(Arc::clone(publisher)),
             wall: Arc::new(SystemClock),
             events: catch_up::register(registry).map_err(Failure::software)?,

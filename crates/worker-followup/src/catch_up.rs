@@ -8,10 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use prometheus::{IntCounterVec, Opts, Registry};
 use relink_bus::message::{EventHead, Message};
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::{PublishError, Publisher};
 use relink_bus::topology::{LIFECYCLE_KEYS, UPCOMING_KEYS};
 use relink_core::id::{InputId, Scope};
 use relink_core::time::Second;
+use relink_engine::balance::ParkedEvents;
 use relink_engine::clock::Clock;
 use relink_engine::store::{InputKey, Store, StoreError};
 use relink_stripe::client::{Budget, CallError, Client, EventFilter};
@@ -44,6 +46,9 @@ pub struct CatchUp {
     pub budget: Arc<Budget>,
     /// Whose ledger is compared.
     pub store: Arc<dyn Store>,
+    /// The parked messages: what is among them is not missing, and fetched again it would only be
+    /// parked again. `None`: only the ledger counts.
+    pub lot: Option<Arc<dyn ParkedMessages>>,
     /// Where events go; `None`: what is missing is only told.
     pub publisher: Option<Arc<dyn Publisher>>,
     /// The machine's clock.
@@ -125,7 +130,8 @@ impl CatchUp {
         mut tell: impl FnMut(&Missed) + Send,
     ) -> Result<Found, CatchUpError> {
         let mut found = Found::default();
-        let mut told = HashSet::new();
+        // What is parked has been told, so to say.
+        let mut told = self.parked().await;
         let types: Vec<&str> = listed_types().collect();
         for scope in scopes(&self.client, &*self.store).await? {
             for (delivery_success, from) in [(Some(false), since.undelivered), (None, since.all)] {
@@ -142,6 +148,19 @@ impl CatchUp {
             }
         }
         Ok(found)
+    }
+
+    /// The ids of the events that are parked. Where they cannot be had it goes on without: a copy
+    /// more does no harm.
+    async fn parked(&self) -> HashSet<String> {
+        let Some(lot) = &self.lot else { return HashSet::new() };
+        match ParkedEvents::all(&**lot).await {
+            Ok(parked) => parked.keys.iter().map(|key| key.id.as_str().to_owned()).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "catching up without a look at the parked messages");
+                HashSet::new()
+            }
+        }
     }
 
     /// Catches up at once, and then whenever no event has come for so long, until told to stop.

@@ -1,8 +1,8 @@
 //! The portal over HTTP, with the simulator as Stripe and the workers that its webhooks reach.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use prometheus::Registry;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use relink_bus::parked::ParkedMessages;
 use relink_engine::balance::Bookkeeper;
 use relink_engine::clock::SystemClock;
 use relink_engine::scheduler::Scheduler;
@@ -40,11 +41,12 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
         let (store, publisher) = (&engine.store, &footing.publisher);
-        let background = Background::new(stripe, background, store, publisher, &footing.registry)?
+        let lot: Arc<dyn ParkedMessages> = Arc::new(RabbitParked::new(amqp.clone()));
+        let registry = &footing.registry;
+        let background = Background::new(stripe, background, store, &lot, publisher, registry)?
             .run(footing.stop.clone());
-        let lot = Arc::new(RabbitParked::new(amqp.clone()));
         let wall = Arc::new(SystemClock);
-        let bookkeeper = Bookkeeper::new(Arc::clone(store), lot, wall, &footing.registry)
+        let bookkeeper = Bookkeeper::new(Arc::clone(store), lot, wall, registry)
             .map_err(Failure::software)?
             .run(footing.stop.clone());
         let relay = engine.outbox.clone().relay(footing.stop.clone());

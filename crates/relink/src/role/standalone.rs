@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use relink_bus::in_process::{InProcessBus, Now};
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::{ParkingLot, Publisher, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_engine::balance::Bookkeeper;
@@ -169,7 +170,8 @@ impl Embedded {
         let background = match self.background {
             Some(settings) => {
                 let (stripe, store) = (self.followup.stripe.clone(), &engine.store);
-                Some(Background::new(stripe, settings, store, &publisher, &registry)?)
+                let lot = store_lot(store);
+                Some(Background::new(stripe, settings, store, &lot, &publisher, &registry)?)
             }
             None => None,
         };
@@ -226,7 +228,7 @@ fn beside(
     Ok(async { _ = tokio::join!(requeuer, bookkeeper) })
 }
 
-fn store_lot(store: &Arc<dyn Store>) -> Arc<StoreLot> {
+fn store_lot(store: &Arc<dyn Store>) -> Arc<dyn ParkedMessages> {
     Arc::new(StoreLot { store: Arc::clone(store), clock: Arc::new(SystemClock) })
 }
 
