@@ -75,8 +75,12 @@ stamp! {
         an_id_is_found_in_every_scope
         authorizations_are_listed_page_by_page
         the_census_counts
-        a_message_is_parked
         a_probe_passes;
+    parked:
+        a_message_is_parked
+        parked_messages_come_back_as_they_were
+        what_is_to_be_put_back_stands_apart
+        the_ledger_is_counted_by_day;
     maintain:
         any_date_is_filed
         what_is_old_is_dropped_and_the_rest_is_kept;

@@ -15,6 +15,7 @@ mod forecast;
 mod killed;
 mod main_job;
 mod missed;
+mod parked;
 mod standalone;
 mod system;
 
@@ -143,4 +144,14 @@ fn the_forecast_tells_stripes_dates_from_ours() {
 #[test]
 fn a_ga_destination_costs_one_read_and_gives_the_same_prompt() {
     without_servers(standalone::a_ga_destination_costs_one_read_and_gives_the_same_prompt);
+}
+
+#[test]
+fn parked_work_at_a_broker() {
+    on_stage(parked::parked_work_at_a_broker);
+}
+
+#[test]
+fn parked_work_of_a_single_process() {
+    without_servers(parked::parked_work_of_a_single_process);
 }

@@ -71,6 +71,12 @@ pub(crate) async fn a_hundred_dropped_webhooks_are_caught_up(stage: &Stage) {
         summary(&operator(&["catch-up", "--json", "--since", "1s"], &settings).await)["missed"],
         0
     );
+    let audit = ["audit", "--from", "29d", "--to", "1s", "--json"];
+    let output = run(&audit, &settings).await;
+    let audited: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{audited}");
+    let missing = audited["missing"].as_array().unwrap().iter().filter_map(id_of);
+    assert_eq!(missing.collect::<BTreeSet<_>>(), ids);
     let worker = place.start("worker", &["worker"], &api.settings()).await;
     let scheduler = place.start("scheduler", &["scheduler"], &api.settings()).await;
     assert_eq!(events_in_inbox(&database).await, 0, "nothing was published");
@@ -79,6 +85,9 @@ pub(crate) async fn a_hundred_dropped_webhooks_are_caught_up(stage: &Stage) {
     settled(&database, &mut foreign, distinct, true).await;
     let again = operator(&["catch-up", "--write", "--json"], &settings).await;
     assert_eq!(summary(&again)["missed"], 0, "{again}");
+    let audited: Value = serde_json::from_str(&operator(&audit, &settings).await).unwrap();
+    assert_eq!((&audited["in_ledger"], &audited["listed"]), (&distinct.into(), &distinct.into()));
+    assert_eq!(audited["missing"], Value::Array(Vec::new()), "{audited}");
     for role in [worker, scheduler] {
         role.process.stop().await;
     }

@@ -4,11 +4,14 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use prometheus::Registry;
-use relink_bus::message::Message;
-use relink_bus::port::{PublishError, Publisher};
+use relink_bus::message::{Delivery, Headers, Message, Receipt};
+use relink_bus::port::{ParkReason, Parked, Parking, PublishError, Publisher};
+use relink_bus::topology::WorkQueue;
 use relink_core::time::Second;
 use relink_engine::clock::SystemClock;
+use relink_engine::parked::StoreLot;
 use relink_sim::{Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_sqlite::SqliteStore;
 use relink_stripe::client::{Budget, Client, ClientConfig};
@@ -59,6 +62,7 @@ async fn catch_up(sim: &Sim, room: Option<usize>) -> (CatchUp, Option<Arc<Taker>
         client: Client::new(config).unwrap(),
         budget: Arc::new(Budget::new(2000.0)),
         store: Arc::new(SqliteStore::in_memory().unwrap()),
+        lot: None,
         publisher: taker.clone().map(|taker| taker as Arc<dyn Publisher>),
         wall: Arc::new(SystemClock),
         waiting: relink_worker_followup::quietly,
@@ -109,4 +113,36 @@ async fn a_bus_that_takes_no_more_ends_it_and_the_next_one_begins_anew() {
     let ended = catch_up.run(EVER, |_| {}).await;
     assert_eq!(ended, Err(CatchUpError::Bus(PublishError::Away)));
     assert_eq!(taker.unwrap().taken.lock().unwrap().len(), 120);
+}
+
+#[tokio::test]
+async fn what_is_parked_is_not_fetched_again() {
+    let sim = Sim::new(SimConfig::default());
+    sim.link(Link::of("cus_1", "Harbor Federal Bank", 3)).unwrap();
+    let (mut catch_up, taker) = catch_up(&sim, Some(usize::MAX)).await;
+    let event = sim.events()[1].clone();
+    let parked = Parked {
+        queue: WorkQueue::Lifecycle.name(),
+        delivery: Delivery {
+            receipt: Receipt { generation: 0, tag: 0 },
+            id: Some(event["id"].as_str().unwrap().into()),
+            kind: Some(event["type"].as_str().unwrap().into()),
+            routing_key: "k".into(),
+            timestamp_unix_s: event["created"].as_i64(),
+            correlation: None,
+            headers: Headers::default(),
+            redelivered: false,
+            body: Bytes::new(),
+        },
+        parking: Parking::new(ParkReason::Constraint, "for a test"),
+        first_failed_at_unix_ms: 1,
+        last_failed_at_unix_ms: 2,
+    };
+    catch_up.store.park(parked).await.unwrap();
+    let store = Arc::clone(&catch_up.store);
+    catch_up.lot = Some(Arc::new(StoreLot { store, clock: Arc::new(SystemClock) }));
+    let found = catch_up.run(EVER, |_| {}).await.unwrap();
+    assert_eq!(found.missed, 2);
+    let taken = taker.unwrap().taken.lock().unwrap().clone();
+    assert!(taken.iter().all(|message| *message.id != event["id"]));
 }

@@ -24,6 +24,7 @@ fn delivered(message: Message) -> Delivery {
         id: Some(message.id),
         kind: Some(message.kind),
         routing_key: message.routing_key,
+        timestamp_unix_s: Some(message.timestamp_unix_s),
         correlation: None,
         headers: Headers::default(),
         redelivered: false,

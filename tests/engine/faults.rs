@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use relink_bus::in_process::InProcessBus;
 use relink_bus::message::Message;
 use relink_bus::port::{Parked, PublishError, Publisher};
+use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, WhyParked, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use relink_sqlite::SqliteStore;
 use serde_json::Value;
@@ -112,6 +113,27 @@ impl Store for FaultyStore {
         until: Time,
     ) -> Result<bool, StoreError> {
         self.inner.claim_work(work, claimant, now, until).await
+    }
+    async fn parked(
+        &self,
+        queue: WorkQueue,
+        is_marked: bool,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ParkedRow>, StoreError> {
+        self.inner.parked(queue, is_marked, after, limit).await
+    }
+    async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
+        self.inner.parked_counts().await
+    }
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+        self.inner.mark_parked(seq, at).await
+    }
+    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+        self.inner.unpark(seq).await
+    }
+    async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {
+        self.inner.tally(from, until).await
     }
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         self.inner.find(id).await

@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use relink_bus::message::{Delivery, Headers, Receipt};
-use relink_bus::port::{ParkReason, Parked, Parking};
 use relink_core::aggregate::{Aggregate, Health};
 use relink_core::command::{CaseOutcome, Reason};
 use relink_core::id::{AccountId, CommandId, InputId, Scope};
@@ -14,6 +11,7 @@ use relink_core::register::Register;
 use relink_core::time::{Second, Time};
 use relink_engine::store::{CaseRow, HistoryRow, InboxRow, InputKey, Selection, Store};
 
+use super::parked::parked;
 use super::sample::{self, Samples};
 use super::world::*;
 
@@ -284,42 +282,6 @@ pub(crate) async fn the_census_counts(store: &dyn Store) {
     assert_eq!(census.open_cases, named(&[("inactive", 2), ("upcoming", 1)]));
     assert_eq!(census.verdicts, named(&[("applied", 2), ("ignored(unknown_type)", 1)]));
     assert_eq!((census.outbox_depth, census.outbox_oldest, census.parked), (0, None, 1));
-}
-
-fn parked(id: Option<Arc<str>>) -> Parked {
-    let headers = Headers {
-        livemode: Some(true),
-        stripe_account: Some("acct_1".into()),
-        attempts: u32::MAX,
-        ..Headers::default()
-    };
-    let delivery = Delivery {
-        receipt: Receipt { generation: 0, tag: 0 },
-        id,
-        kind: Some("t".into()),
-        routing_key: "a.b".into(),
-        correlation: None,
-        headers,
-        redelivered: true,
-        body: Bytes::from_static(b"\x00\xff not even text"),
-    };
-    Parked {
-        queue: "relink.lifecycle",
-        delivery,
-        parking: Parking::new(ParkReason::Unparsable, "no JSON"),
-        first_failed_at_unix_ms: 1,
-        last_failed_at_unix_ms: 2,
-    }
-}
-
-pub(crate) async fn a_message_is_parked(store: &dyn Store) {
-    store.park(parked(Some("evt_1".into()))).await.unwrap();
-    store.park(parked(Some("evt_1".into()))).await.unwrap();
-    assert_eq!(store.census().await.unwrap().parked, 2);
-    let why = store.why_parked("evt_1").await.unwrap().unwrap();
-    let said = (&*why.queue, &*why.reason, &*why.error, why.at);
-    assert_eq!(said, ("relink.lifecycle", "unparsable", "no JSON", Time(2)));
-    assert_eq!(store.why_parked("evt_2").await.unwrap(), None);
 }
 
 pub(crate) async fn a_probe_passes(store: &dyn Store) {

@@ -1,8 +1,10 @@
 //! What only SQLite has: a file, whose it is and who may look into it.
 
+use relink_bus::topology::WorkQueue;
 use relink_engine::store::{Store, StoreError};
 use relink_sqlite::SqliteStore;
 
+use super::parked::parked;
 use super::world::*;
 
 fn misconfigured<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
@@ -36,6 +38,32 @@ async fn a_file_belongs_to_one_and_others_may_look() {
     put(&store, std::slice::from_ref(&stored)).await.unwrap();
     assert_eq!(looking.find("fca_1").await.unwrap(), [stored]);
     misconfigured(looking.probe().await);
+}
+
+#[tokio::test]
+async fn a_person_may_say_beside_the_owner_what_becomes_of_a_parked_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relink.db");
+    assert!(misconfigured(SqliteStore::open_beside(&path)).contains("RELINK_DATABASE_URL"));
+    let owner = SqliteStore::open(&path).unwrap();
+    for id in ["evt_1", "evt_2"] {
+        owner.park(parked(Some(id.into()))).await.unwrap();
+    }
+    let beside = SqliteStore::open_beside(&path).unwrap();
+    let rows = beside.parked(WorkQueue::Lifecycle, false, 0, 9).await.unwrap();
+    // Both write at once; each waits for the other.
+    let stored = aggregate(home("fcauth_1"), &[("fca_1", account(1))]);
+    let all = [stored];
+    let (marked, unparked, written) = tokio::join!(
+        beside.mark_parked(rows[0].seq, NOW),
+        beside.unpark(rows[1].seq),
+        put(&owner, &all),
+    );
+    assert_eq!((marked, unparked), (Ok(()), Ok(())));
+    written.unwrap();
+    let marked = owner.parked(WorkQueue::Lifecycle, true, 0, 9).await.unwrap();
+    assert_eq!(marked.len(), 1);
+    assert_eq!(owner.census().await.unwrap().parked, 0);
 }
 
 #[cfg(unix)]

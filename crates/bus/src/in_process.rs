@@ -97,6 +97,7 @@ impl Publisher for InProcessBus {
             id: Some(message.id),
             kind: Some(message.kind),
             routing_key: message.routing_key,
+            timestamp_unix_s: Some(message.timestamp_unix_s),
             correlation: message.correlation,
             headers: message.headers,
             redelivered: false,

@@ -13,6 +13,7 @@ pub use relink_core::bug;
 pub mod envelope;
 pub mod in_process;
 pub mod message;
+pub mod parked;
 pub mod port;
 pub mod schema;
 pub mod topology;

@@ -28,6 +28,9 @@ pub mod header {
     pub const PUBLISH: &str = "relink-publish";
     /// How many times the retry ladder has been climbed.
     pub const ATTEMPTS: &str = "relink-attempts";
+    /// How many times a person has put it back from the parked queue: it has been parked once more
+    /// than that.
+    pub const REQUEUES: &str = "relink-requeues";
     /// Why a message was parked.
     pub const PARK_REASON: &str = "relink-park-reason";
     /// The error that parked it, without bodies or secrets.
@@ -55,6 +58,8 @@ pub struct Headers {
     pub attempts: u32,
     /// [`header::FIRST_FAILED_AT`]
     pub first_failed_at_unix_ms: Option<i64>,
+    /// [`header::REQUEUES`]; 0 where absent.
+    pub requeues: u32,
 }
 
 /// A message to publish: always persistent.
@@ -148,6 +153,8 @@ pub struct Delivery {
     pub kind: Option<Arc<str>>,
     /// Its address.
     pub routing_key: Arc<str>,
+    /// `timestamp`, Unix seconds: of an event its `created`.
+    pub timestamp_unix_s: Option<i64>,
     /// `correlation_id`
     pub correlation: Option<Arc<str>>,
     /// Headers.

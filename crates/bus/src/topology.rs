@@ -51,6 +51,13 @@ pub const RETRY_LADDER: [(&str, Duration); 4] = [
 /// innocent neighbours count too; it only has to stop a message that kills its worker each time.
 pub const DELIVERY_LIMIT: i64 = 50;
 
+/// How often a parked queue hands a message out: as often as anybody looks.
+///
+/// Looking takes messages and hands them back, which counts. Without a number of its own a quorum
+/// queue of RabbitMQ 4 has a limit of 20 and, as nothing stands behind a parked queue, then drops
+/// the message (RabbitMQ docs, "Quorum queues: poison message handling").
+pub const PARKED_DELIVERY_LIMIT: i64 = i32::MAX as i64;
+
 /// Where ingress sends a copy of types that have no binding of their own.
 pub const UNKNOWN_TYPE_KEY: &str = "relink.unknown";
 
@@ -125,6 +132,20 @@ impl WorkQueue {
         }
     }
 
+    /// The queue of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.name() == name)
+    }
+
+    /// The name that people use: `lifecycle`, `upcoming`, `followup`.
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Upcoming => "upcoming",
+            Self::Followup => "followup",
+        }
+    }
+
     /// The exchange it is bound to.
     pub fn exchange(self) -> Exchange {
         match self {
@@ -184,7 +205,10 @@ pub fn queues() -> Vec<Queue> {
 pub fn queues_of(queue: WorkQueue) -> Vec<Queue> {
     let mut queues = vec![Queue {
         name: queue.parked().to_owned(),
-        arguments: vec![("x-queue-type", Argument::Text("quorum".into()))],
+        arguments: vec![
+            ("x-delivery-limit", Argument::Number(PARKED_DELIVERY_LIMIT)),
+            ("x-queue-type", Argument::Text("quorum".into())),
+        ],
         bindings: vec![],
     }];
     for (rung, time_to_live) in RETRY_LADDER {

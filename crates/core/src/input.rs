@@ -54,16 +54,19 @@ pub enum Ignored {
     PaymentMethodTypes,
     /// Stripe answered that the object does not exist.
     ObjectMissing,
+    /// It was parked, and a person dropped it.
+    Dropped,
 }
 
 impl Ignored {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UnknownType,
         Self::RefreshOutcome,
         Self::NotARelink,
         Self::PaymentMethodTypes,
         Self::ObjectMissing,
+        Self::Dropped,
     ];
 
     /// The reason's name.
@@ -74,6 +77,7 @@ impl Ignored {
             Self::NotARelink => "not_a_relink",
             Self::PaymentMethodTypes => "payment_method_types",
             Self::ObjectMissing => "object_missing",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -132,6 +136,7 @@ impl Verdict {
             Self::Ignored(Ignored::NotARelink) => "ignored(not_a_relink)",
             Self::Ignored(Ignored::PaymentMethodTypes) => "ignored(payment_method_types)",
             Self::Ignored(Ignored::ObjectMissing) => "ignored(object_missing)",
+            Self::Ignored(Ignored::Dropped) => "ignored(dropped)",
         }
     }
 

@@ -175,7 +175,10 @@ impl Batch {
 }
 
 /// Where an input belongs.
-fn subject(world: &World, input: &Input) -> Option<(HomeKey, Option<relink_core::id::AccountId>)> {
+pub(crate) fn subject(
+    world: &World,
+    input: &Input,
+) -> Option<(HomeKey, Option<relink_core::id::AccountId>)> {
     let home = |home: Home| HomeKey { scope: input.scope.clone(), home };
     match &input.happened {
         Happened::AccountObserved(seen) => {

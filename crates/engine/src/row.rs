@@ -3,7 +3,11 @@
 //! States are JSON, ids and names are text, and the columns beside a state are projections of it
 //! for whoever queries the database.
 
-use relink_bus::message::{Headers, header};
+use std::sync::Arc;
+
+use relink_bus::message::{Delivery, Headers, Receipt, header};
+use relink_bus::parked::ParkedMessage;
+use relink_bus::topology::WorkQueue;
 use relink_core::account::Account;
 use relink_core::aggregate::{Aggregate, Case, State};
 use relink_core::command::CaseOutcome;
@@ -13,7 +17,7 @@ use relink_core::observation::Action;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::store::StoreError;
+use crate::store::{ParkedRow, StoreError};
 
 /// A row that this version cannot read: written by another version, or by hand.
 pub fn unreadable(what: &str) -> StoreError {
@@ -147,6 +151,7 @@ pub fn headers(headers: &Headers) -> Result<String, StoreError> {
         (header::RECEIVED_AT, headers.received_at_unix_ms),
         (header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms),
         (header::ATTEMPTS, Some(headers.attempts.into())),
+        (header::REQUEUES, (headers.requeues > 0).then(|| headers.requeues.into())),
     ];
     let mut all = Map::new();
     for (name, text) in texts {
@@ -157,4 +162,89 @@ pub fn headers(headers: &Headers) -> Result<String, StoreError> {
     }
     all.extend(headers.livemode.map(|live| (header::LIVEMODE.to_owned(), Value::from(live))));
     json(&all)
+}
+
+/// A parked message's columns, in the order in which every store selects them.
+#[derive(Clone, Debug)]
+pub struct ParkedColumns {
+    /// `seq`
+    pub seq: i64,
+    /// `queue`
+    pub queue: String,
+    /// `id`
+    pub id: Option<String>,
+    /// `kind`
+    pub kind: Option<String>,
+    /// `routing_key`
+    pub routing_key: String,
+    /// `correlation`
+    pub correlation: Option<String>,
+    /// `at_s`
+    pub at_s: Option<i64>,
+    /// `reason`
+    pub reason: String,
+    /// `error`
+    pub error: String,
+    /// `first_failed_ms`
+    pub first_failed_ms: i64,
+    /// `last_failed_ms`
+    pub last_failed_ms: i64,
+    /// `headers`
+    pub headers: String,
+    /// `body`
+    pub body: Vec<u8>,
+}
+
+/// The queue of this name.
+///
+/// # Errors
+/// See [`scope`].
+pub fn work_queue(name: &str) -> Result<WorkQueue, StoreError> {
+    WorkQueue::of(name).ok_or_else(|| unreadable("parked"))
+}
+
+/// A parked message from its columns.
+///
+/// # Errors
+/// See [`scope`].
+pub fn parked(row: ParkedColumns) -> Result<ParkedRow, StoreError> {
+    let delivery = Delivery {
+        receipt: Receipt { generation: 0, tag: 0 },
+        id: row.id.map(Arc::from),
+        kind: row.kind.map(Arc::from),
+        routing_key: row.routing_key.into(),
+        timestamp_unix_s: row.at_s,
+        correlation: row.correlation.map(Arc::from),
+        headers: read_headers(&row.headers)?,
+        redelivered: true,
+        body: row.body.into(),
+    };
+    let message = ParkedMessage {
+        id: row.seq.to_string().into(),
+        queue: work_queue(&row.queue)?,
+        delivery,
+        reason: row.reason.into(),
+        error: row.error.into(),
+        first_failed_at_unix_ms: Some(row.first_failed_ms),
+        parked_at_unix_ms: Some(row.last_failed_ms),
+    };
+    Ok(ParkedRow { seq: row.seq, message })
+}
+
+/// Reads what [`headers`] wrote.
+fn read_headers(json: &str) -> Result<Headers, StoreError> {
+    let all: Map<String, Value> = stored("parked", json)?;
+    let text = |name: &str| all.get(name).and_then(Value::as_str).map(Arc::from);
+    let number = |name: &str| all.get(name).and_then(Value::as_i64);
+    let count = |name| number(name).and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+    Ok(Headers {
+        livemode: all.get(header::LIVEMODE).and_then(Value::as_bool),
+        stripe_account: text(header::STRIPE_ACCOUNT),
+        api_version: text(header::API_VERSION),
+        received_at_unix_ms: number(header::RECEIVED_AT),
+        traceparent: text(header::TRACEPARENT),
+        attempts: count(header::ATTEMPTS),
+        first_failed_at_unix_ms: number(header::FIRST_FAILED_AT),
+        requeues: count(header::REQUEUES),
+    })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use relink_bus::parked::ParkedMessage;
 use relink_bus::port::Parked;
+use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::{Aggregate, Case, Health};
 use relink_core::command::CaseOutcome;
 use relink_core::id::{AccountId, AccountKey, AuthorizationId, CommandId, HomeKey, InputId, Scope};
@@ -156,6 +158,41 @@ pub struct WhyParked {
     pub at: Time,
 }
 
+/// A parked message as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParkedRow {
+    /// Its place in the order of parking.
+    pub seq: i64,
+    /// The message.
+    pub message: ParkedMessage,
+}
+
+/// How many messages of a queue are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParkedCount {
+    /// Which queue.
+    pub queue: WorkQueue,
+    /// Whether it is about those that somebody has asked to put back.
+    pub is_marked: bool,
+    /// How many.
+    pub count: i64,
+    /// The place of the newest.
+    pub newest: i64,
+}
+
+/// Rows of the ledger that are alike.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tally {
+    /// The day of `created`, in days since 1970.
+    pub day: i64,
+    /// Whether they are Stripe's events; else observations of our own.
+    pub is_event: bool,
+    /// What became of them.
+    pub verdict: Arc<str>,
+    /// How many.
+    pub count: i64,
+}
+
 /// Which authorizations to list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selection {
@@ -182,7 +219,8 @@ pub struct Census {
     pub outbox_oldest: Option<Time>,
     /// Inbox rows by verdict.
     pub verdicts: Vec<(String, i64)>,
-    /// Parked messages that the store keeps (embedded mode; a broker keeps its own).
+    /// Parked messages that the store keeps (embedded mode; a broker keeps its own) and nobody has
+    /// asked to put back.
     pub parked: i64,
 }
 
@@ -254,6 +292,44 @@ pub trait Store: Send + Sync {
         now: Time,
         until: Time,
     ) -> Result<bool, StoreError>;
+
+    /// Parked messages of a queue, those that somebody has asked to put back or the others, behind
+    /// a place in the order of parking.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn parked(
+        &self,
+        queue: WorkQueue,
+        is_marked: bool,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// How many there are; a queue without any is left out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError>;
+
+    /// Asks to put a parked message back; one that is gone is no error.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError>;
+
+    /// Forgets a parked message; one that is gone is no error.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn unpark(&self, seq: i64) -> Result<(), StoreError>;
+
+    /// Counts the ledger's rows of the days of `from` to `until` by day and verdict, in that
+    /// order. Reads those days whole.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError>;
 
     /// Every aggregate that has this id, or an account with it, in any scope; at most 20.
     ///

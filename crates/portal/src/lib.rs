@@ -6,7 +6,8 @@
 //! then the session is read back from here: what the browser says proves nothing. What was read
 //! is published as an observation and takes the same way as an event.
 //!
-//! **Invariant:** nothing is written but that observation. **Invariant:** a client secret is in
+//! **Invariant:** nothing is written but that observation, and what an operator says of a parked
+//! message. **Invariant:** a client secret is in
 //! one answer and nowhere else; link tokens are never logged. **Invariant:** no asset of a third
 //! party but Stripe.js, and no inline script or style.
 //!

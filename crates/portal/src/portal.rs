@@ -15,6 +15,7 @@ use relink_bus::port::Publisher;
 use relink_core::policy::Policy;
 use relink_engine::clock::Clock;
 use relink_engine::link::LinkSigner;
+use relink_engine::parked::Desk;
 use relink_engine::store::Store;
 use relink_stripe::client::{Budget, Client};
 
@@ -45,6 +46,8 @@ const CALL_EVERY: Duration = Duration::from_millis(20);
 pub struct PortalParts {
     /// The database; only read.
     pub store: Arc<dyn Store>,
+    /// Where parked messages are dealt with.
+    pub desk: Desk,
     /// Where sessions that ended are reported.
     pub publisher: Arc<dyn Publisher>,
     /// Stripe; `None` without an API key.
@@ -83,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) layout: Layout,
     pub(crate) assets: Assets,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) desk: Desk,
     pub(crate) signer: LinkSigner,
     pub(crate) relinks: Relinks,
     pub(crate) clock: Arc<dyn Clock>,
@@ -113,6 +117,7 @@ impl Portal {
             layout: Layout::new(&config).map_err(PortalError::Config)?,
             assets: Assets::new(&config.brand),
             store: parts.store,
+            desk: parts.desk,
             signer: parts.signer,
             relinks,
             clock: parts.clock,

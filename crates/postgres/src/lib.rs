@@ -30,6 +30,7 @@ mod maintain;
 mod migrate;
 mod operator;
 mod outbox;
+mod parked;
 mod record_columns;
 mod session;
 mod sql;

@@ -24,11 +24,10 @@ pub struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "initial",
-    text: include_str!("../migrations/0001_initial.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "initial", text: include_str!("../migrations/0001_initial.sql") },
+    Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
+];
 
 /// How far back the first partitions reach: Stripe's replay of 30 days, with room.
 const FIRST_DAYS: u32 = 35;

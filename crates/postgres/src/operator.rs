@@ -82,7 +82,8 @@ pub(crate) const COUNTS: Sql = Sql {
     text: "SELECT 'case', reason, count(*), NULL::bigint FROM cases WHERE closed_ms IS NULL \
              GROUP BY reason \
            UNION ALL SELECT 'outbox', '', count(*), min(decided_ms) FROM outbox \
-           UNION ALL SELECT 'parked', '', count(*), NULL FROM parked ORDER BY 1, 2",
+           UNION ALL SELECT 'parked', '', count(*), NULL FROM parked \
+             WHERE requeue_ms IS NULL ORDER BY 1, 2",
     types: &[],
 };
 
@@ -93,27 +94,6 @@ pub(crate) const TALLIES: Sql = Sql {
            UNION ALL SELECT 'verdict', verdict, count(*) FROM inbox GROUP BY verdict \
            ORDER BY 1, 2",
     types: &[],
-};
-
-/// Keeps a message.
-pub(crate) const PARK: Sql = Sql {
-    text: "INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
-             first_failed_ms, last_failed_ms, attempts, headers, body) \
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12)",
-    types: &[
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::TEXT,
-        Type::INT8,
-        Type::INT8,
-        Type::INT4,
-        Type::TEXT,
-        Type::BYTEA,
-    ],
 };
 
 /// Why a message was parked the last time.

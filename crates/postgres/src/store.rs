@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use relink_bus::port::Parked;
+use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::{Aggregate, Health};
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, WhyParked, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use tokio_postgres::Row;
 
@@ -25,7 +26,7 @@ use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
 use crate::session::{Params, run_one};
 use crate::sql::{self, Sql};
-use crate::{maintain, migrate, operator, outbox, survey, transact};
+use crate::{maintain, migrate, operator, outbox, parked, survey, transact};
 
 /// Longest time for one call, whatever the network does: above the server's own limits, so that
 /// those speak first.
@@ -144,25 +145,54 @@ impl Store for PostgresStore {
         self.run(&outbox::DELETE, &[&ids]).await.map(drop)
     }
 
-    async fn park(&self, parked: Parked) -> Result<(), StoreError> {
-        let delivery = &parked.delivery;
+    async fn park(&self, aside: Parked) -> Result<(), StoreError> {
+        let delivery = &aside.delivery;
         let headers = headers(&delivery.headers)?;
         let attempts = i32::try_from(delivery.headers.attempts).unwrap_or(i32::MAX);
         let params: Params<'_> = &[
-            &parked.queue,
+            &aside.queue,
             &delivery.id.as_deref(),
             &delivery.kind.as_deref(),
             &&*delivery.routing_key,
             &delivery.correlation.as_deref(),
-            &parked.parking.reason.as_str(),
-            &parked.parking.error,
-            &parked.first_failed_at_unix_ms,
-            &parked.last_failed_at_unix_ms,
+            &aside.parking.reason.as_str(),
+            &aside.parking.error,
+            &aside.first_failed_at_unix_ms,
+            &aside.last_failed_at_unix_ms,
             &attempts,
             &headers,
             &&*delivery.body,
+            &delivery.timestamp_unix_s,
         ];
-        self.run(&operator::PARK, params).await.map(drop)
+        self.run(&parked::PARK, params).await.map(drop)
+    }
+
+    async fn parked(
+        &self,
+        queue: WorkQueue,
+        is_marked: bool,
+        after: i64,
+        most: usize,
+    ) -> Result<Vec<ParkedRow>, StoreError> {
+        let params: Params<'_> = &[&queue.name(), &is_marked, &after, &signed_rows(most)];
+        self.run(&parked::PARKED, params).await?.iter().map(parked::parked_row).collect()
+    }
+
+    async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
+        self.run(&parked::COUNTS, &[]).await?.iter().map(parked::count).collect()
+    }
+
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+        self.run(&parked::MARK, &[&seq, &at.0]).await.map(drop)
+    }
+
+    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+        self.run(&parked::UNPARK, &[&seq]).await.map(drop)
+    }
+
+    async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {
+        let rows = self.run(&survey::TALLY, &[&Day::of(from), &Day::of(until)]).await?;
+        Ok(rows.iter().map(survey::tally).collect())
     }
 
     async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {

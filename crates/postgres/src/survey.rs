@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use relink_core::id::Scope;
 use relink_core::time::Time;
 use relink_engine::row::{self, home_key};
-use relink_engine::store::{Heard, InputKey, StoreError};
+use relink_engine::store::{Heard, InputKey, StoreError, Tally};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -45,6 +45,22 @@ pub(crate) const COUNT_UNHEARD: Sql = Sql {
              AND status IS DISTINCT FROM 'disconnected'",
     types: &[Type::INT8],
 };
+
+/// The ledger of some days, counted.
+pub(crate) const TALLY: Sql = Sql {
+    text: "SELECT (day - DATE '1970-01-01')::bigint, kind NOT LIKE 'relink.%', verdict, count(*) \
+           FROM inbox WHERE day BETWEEN $1 AND $2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    types: &[Type::DATE, Type::DATE],
+};
+
+pub(crate) fn tally(row: &Row) -> Tally {
+    Tally {
+        day: row.get(0),
+        is_event: row.get(1),
+        verdict: row.get::<_, &str>(2).into(),
+        count: row.get(3),
+    }
+}
 
 /// The ids to look for, by the day whose partition holds them.
 pub(crate) fn by_day(inputs: &[InputKey]) -> BTreeMap<Day, Vec<&str>> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lapin::types::{AMQPValue, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use relink_bus::message::header;
 use relink_bus::port::{ParkReason, Parking};
 use relink_bus::topology::{RETRY_LADDER, WorkQueue, retry_queue};
@@ -40,6 +40,34 @@ pub(crate) fn aside(queue: WorkQueue, held: Held, aside: Aside, now_unix_ms: i64
         }
         (Aside::Park(parking), _) => park(&mut parcel, queue, &parking, now_unix_ms),
     }
+    parcel
+}
+
+/// Headers that the broker writes about a message's past, as far as they begin so: a message that
+/// is put back begins anew.
+const PAST: [&str; 6] = [
+    "x-death",
+    "x-first-death",
+    "x-last-death",
+    "x-delivery-count",
+    "x-acquired-count",
+    "x-original-expiration",
+];
+
+/// A parked message as it is published to its work queue again.
+pub(crate) fn put_back(queue: WorkQueue, held: Held, requeues: u32) -> Parcel {
+    let mut parcel = again(held);
+    let ours = [header::PARK_REASON, header::PARK_ERROR, header::LAST_FAILED_AT, header::ATTEMPTS];
+    let mut headers = FieldTable::default();
+    for (name, value) in parcel.headers.inner() {
+        let is_past = PAST.iter().any(|past| name.as_str().starts_with(past));
+        if !is_past && !ours.contains(&name.as_str()) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    parcel.headers = headers;
+    put(&mut parcel, header::REQUEUES, AMQPValue::LongLongInt(requeues.into()));
+    parcel.routing_key = name_of(queue.name());
     parcel
 }
 
@@ -93,7 +121,6 @@ pub(crate) fn now_unix_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use lapin::BasicProperties;
-    use lapin::types::FieldTable;
 
     use super::*;
 
@@ -144,5 +171,21 @@ mod tests {
         assert_eq!(header_of(&parcel, "theirs"), Some(AMQPValue::Void));
         assert_eq!(header_of(&parcel, "BCC"), None);
         assert_eq!(parcel.body, "body");
+    }
+    #[test]
+    fn what_is_put_back_begins_anew_and_carries_how_often() {
+        let mut table = FieldTable::default();
+        for name in [header::PARK_REASON, header::ATTEMPTS, "x-death", "x-first-death-reason"] {
+            table.insert(name.into(), text("past"));
+        }
+        table.insert(header::FIRST_FAILED_AT.into(), AMQPValue::LongLongInt(5));
+        table.insert("theirs".into(), AMQPValue::Void);
+        let properties = BasicProperties::default().with_headers(table);
+        let parcel = put_back(WorkQueue::Upcoming, Held { properties, body: "body".into() }, 2);
+        assert_eq!(parcel.routing_key.as_str(), "relink.upcoming");
+        assert!(parcel.mandatory && parcel.exchange.is_none());
+        let names: Vec<_> = parcel.headers.inner().keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, [header::FIRST_FAILED_AT, header::REQUEUES, "theirs"]);
+        assert_eq!(header_of(&parcel, header::REQUEUES), Some(AMQPValue::LongLongInt(2)));
     }
 }

@@ -4,6 +4,7 @@
 //!   confirmed that very message; see `outlet` for how confirms and returns are paired.
 //! * [`RabbitSubscriber`] hands out batches of one work queue and settles them, with the retry
 //!   ladder and the parked queue; see `supervisor` for how it comes back from anything.
+//! * [`RabbitParked`] shows parked messages and puts them back.
 //! * [`declare`] and [`verify`] hold the broker against `bus::topology`.
 //!
 //! Both adapters own a supervisor that rebuilds connection, channel, settings and consumer after
@@ -25,6 +26,7 @@ mod ledger;
 mod mismatch;
 mod outlet;
 mod outstanding;
+mod parked;
 mod properties;
 mod publisher;
 mod shelf;
@@ -35,6 +37,7 @@ mod topology;
 
 pub use config::{ConfigError, RabbitConfig};
 pub use mismatch::Mismatch;
+pub use parked::RabbitParked;
 pub use publisher::RabbitPublisher;
 pub use state::{BrokerState, BrokerStatus};
 pub use subscriber::RabbitSubscriber;

@@ -73,6 +73,8 @@ fn table(headers: &Headers, also_to: Option<&str>) -> FieldTable {
     let attempts = (headers.attempts > 0).then(|| AMQPValue::LongLongInt(headers.attempts.into()));
     put(header::ATTEMPTS, attempts);
     put(header::FIRST_FAILED_AT, headers.first_failed_at_unix_ms.map(AMQPValue::LongLongInt));
+    let requeues = (headers.requeues > 0).then(|| AMQPValue::LongLongInt(headers.requeues.into()));
+    put(header::REQUEUES, requeues);
     // Sender-selected distribution wants an array of long strings.
     put(BCC, also_to.map(|key| AMQPValue::FieldArray(FieldArray::from(vec![text(key)]))));
     table
@@ -82,17 +84,18 @@ fn table(headers: &Headers, also_to: Option<&str>) -> FieldTable {
 pub(crate) fn headers(properties: &BasicProperties) -> Headers {
     let Some(table) = properties.headers() else { return Headers::default() };
     let get = |name: &str| table.inner().get(name);
+    let count = |name: &str| {
+        get(name).and_then(number).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
+    };
     Headers {
         livemode: get(header::LIVEMODE).and_then(switch),
         stripe_account: get(header::STRIPE_ACCOUNT).and_then(string),
         api_version: get(header::API_VERSION).and_then(string),
         received_at_unix_ms: get(header::RECEIVED_AT).and_then(number),
         traceparent: get(header::TRACEPARENT).and_then(string),
-        attempts: get(header::ATTEMPTS)
-            .and_then(number)
-            .and_then(|attempts| u32::try_from(attempts).ok())
-            .unwrap_or(0),
+        attempts: count(header::ATTEMPTS),
         first_failed_at_unix_ms: get(header::FIRST_FAILED_AT).and_then(number),
+        requeues: count(header::REQUEUES),
     }
 }
 
@@ -112,6 +115,11 @@ pub(crate) fn shared(text: Option<&ShortString>) -> Option<Arc<str>> {
     text.map(|text| text.as_str().into())
 }
 
+/// Unix seconds.
+pub(crate) fn timestamp(properties: &BasicProperties) -> Option<i64> {
+    properties.timestamp().and_then(|seconds| i64::try_from(seconds).ok())
+}
+
 pub(crate) fn number(value: &AMQPValue) -> Option<i64> {
     match *value {
         AMQPValue::ShortShortInt(number) => Some(number.into()),
@@ -125,7 +133,7 @@ pub(crate) fn number(value: &AMQPValue) -> Option<i64> {
     }
 }
 
-fn string(value: &AMQPValue) -> Option<Arc<str>> {
+pub(crate) fn string(value: &AMQPValue) -> Option<Arc<str>> {
     match value {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok().map(Into::into),
         AMQPValue::ShortString(text) => Some(text.as_str().into()),
@@ -161,6 +169,7 @@ mod tests {
             traceparent: Some("00-1-2-01".into()),
             attempts: 3,
             first_failed_at_unix_ms: Some(5),
+            requeues: 2,
         };
         let properties = BasicProperties::default().with_headers(table(&headers, Some("x")));
         assert_eq!(super::headers(&properties), headers);

@@ -13,7 +13,7 @@ use relink_bus::message::{Delivery, Receipt};
 use tokio::sync::Notify;
 
 use crate::outstanding::{Frame, Outcome, Outstanding};
-use crate::properties::{headers, shared};
+use crate::properties::{headers, shared, timestamp};
 
 /// Deliveries not given out yet, and those not settled yet.
 #[derive(Default)]
@@ -121,6 +121,7 @@ impl Inner {
             id: shared(properties.message_id().as_ref()),
             kind: shared(properties.kind().as_ref()),
             routing_key: routing_key.as_str().into(),
+            timestamp_unix_s: timestamp(&properties),
             correlation: shared(properties.correlation_id().as_ref()),
             headers: headers(&properties),
             redelivered,

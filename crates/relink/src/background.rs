@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::Publisher;
 use relink_engine::claim::Claim;
 use relink_engine::clock::SystemClock;
@@ -34,6 +35,7 @@ impl Background {
         stripe: &StripeApi,
         settings: settings::Background,
         store: &Arc<dyn Store>,
+        lot: &Arc<dyn ParkedMessages>,
         publisher: &Arc<dyn Publisher>,
         registry: &Registry,
     ) -> Result<Self, Failure> {
@@ -46,6 +48,7 @@ impl Background {
             client: client.clone(),
             budget: Arc::clone(&budget),
             store: Arc::clone(store),
+            lot: Some(Arc::clone(lot)),
             publisher: Some(Arc::clone(publisher)),
             wall: Arc::new(SystemClock),
             waiting: quietly,

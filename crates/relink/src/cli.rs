@@ -1,10 +1,15 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
+mod parked;
 mod portal;
 mod simulate;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use parked::{
+    AuditArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs, ShowArgs,
+    StatusArgs,
+};
 pub(crate) use portal::{PortalArgs, PortalRoleArgs};
 pub(crate) use simulate::SimulateArgs;
 
@@ -14,6 +19,19 @@ pub(crate) use simulate::SimulateArgs;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What clap objects to, or help and version.
+    pub(crate) fn of_command_line() -> Result<Self, clap::Error> {
+        // What `parked` is told may stand before or behind the word that follows.
+        let command = Self::command()
+            .mut_subcommand("parked", |parked| parked.mut_args(|setting| setting.global(true)));
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +60,12 @@ pub(crate) enum Command {
     Reconcile(Box<ReconcileArgs>),
     /// Read the accounts of given holders: fill an empty Relink
     Backfill(Box<BackfillArgs>),
+    /// Messages that were set aside: list, show, requeue, drop
+    Parked(Box<ParkedArgs>),
+    /// What became of events by day, what waits, how authorizations are
+    Status(StatusArgs),
+    /// Compare Stripe's events with the ledger and the parked messages: what is missing
+    Audit(Box<AuditArgs>),
     /// What will need a relink, by week, bank and health
     Forecast(ForecastArgs),
     /// JSON Schemas of everything that Relink publishes

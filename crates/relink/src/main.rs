@@ -19,13 +19,11 @@ mod wiring;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_command_line() {
         Ok(cli) => cli,
         Err(error) => {
             // What clap itself refuses is a usage error like any other; help and version are not.
@@ -63,6 +61,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::CatchUp(args) => operator::catch_up::run(*args).await,
         Command::Reconcile(args) => operator::reconcile::run(*args).await,
         Command::Backfill(args) => operator::backfill::run(*args).await,
+        Command::Parked(args) => operator::parked::run(*args).await,
+        Command::Status(args) => operator::status::run(args).await,
+        Command::Audit(args) => operator::audit::run(*args).await,
         Command::Schema(args) => operator::schema::run(&args),
         Command::Simulate(args) => operator::simulate::run(&args),
     }

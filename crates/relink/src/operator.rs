@@ -1,13 +1,18 @@
-//! One file per operator command; [`with_stripe`] is what those share that ask Stripe.
+//! One file per operator command; [`with_stripe`] is what those share that ask Stripe,
+//! [`where_parked`] what those share that look at parked messages.
 
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod catch_up;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod migrate;
+pub(crate) mod parked;
 pub(crate) mod reconcile;
 pub(crate) mod schema;
 pub(crate) mod simulate;
+pub(crate) mod status;
+mod where_parked;
 mod with_stripe;
 
 use std::sync::Arc;

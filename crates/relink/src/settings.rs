@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relink_core::policy::Policy;
-use relink_core::time::Span;
+use relink_core::time::{Span, Time};
 use relink_engine::link::{LinkSigner, Links};
 use relink_ingress::IngressConfig;
 use relink_postgres::PostgresConfig;
@@ -263,6 +263,28 @@ impl Problems {
         }
         #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
         seconds.map(|seconds| Span::seconds(seconds as i64))
+    }
+
+    /// A day, an instant, or so long before `now`.
+    pub(crate) fn moment(&mut self, name: &str, text: &str, now: Time) -> Option<Time> {
+        let midnight = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).ok();
+        let instant = text.parse::<jiff::Timestamp>().ok();
+        let instant = instant.or_else(|| {
+            let date = text.parse::<jiff::civil::Date>().ok().filter(|_| !text.contains('T'));
+            date.and_then(midnight).map(|zoned| zoned.timestamp())
+        });
+        if let Some(instant) = instant {
+            return Some(Time(instant.as_millisecond()));
+        }
+        let mut unread = Self::default();
+        let span = unread.span(name, text);
+        if span.is_none() {
+            self.add(format!(
+                "{name}: `{text}` is neither a day (2026-11-22), nor an instant \
+                 (2026-11-22T06:00:00Z), nor a span of time such as 2d, 12h or 30m"
+            ));
+        }
+        span.map(|span| now.before(span))
     }
 
     pub(crate) fn retention(&mut self, args: &RetentionArgs) -> Option<Retention> {

@@ -63,6 +63,7 @@ impl Broker {
                 id: Some(Arc::clone(&message.id)),
                 kind: Some(Arc::clone(&message.kind)),
                 routing_key: Arc::clone(&message.routing_key),
+                timestamp_unix_s: Some(message.timestamp_unix_s),
                 correlation: message.correlation.clone(),
                 headers: message.headers.clone(),
                 redelivered: false,

@@ -289,6 +289,8 @@ impl Hosts {
             client: self.client(process)?,
             budget: Arc::new(Budget::new(READS_PER_SECOND)),
             store: Arc::clone(store),
+            // Nothing of Stripe's is ever parked here.
+            lot: None,
             publisher: Some(Arc::clone(publisher)),
             wall: Arc::new(process.clone()),
             events: catch_up::register(&registry).map_err(text)?,

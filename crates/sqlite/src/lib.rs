@@ -6,9 +6,10 @@
 //! commit.
 //!
 //! **Invariants**
-//! 1. There is one writer: no rows are locked, and no transaction meets another.
-//! 2. A file belongs to one process; a second one is told so. Reading beside it is possible
-//!    ([`SqliteStore::open_read_only`]), for operator commands.
+//! 1. There is one writer: no rows are locked, and no transaction meets another of the process.
+//! 2. A file belongs to one process; a second one is told so. Operator commands may read beside it
+//!    ([`SqliteStore::open_read_only`]) and say what becomes of parked messages
+//!    ([`SqliteStore::open_beside`]), in transactions of some milliseconds that hold the file.
 //! 3. What was answered is on the disk (`synchronous = FULL`).
 //!
 //! What it does not do: rules, or anything for many processes (that is PostgreSQL's). Start
@@ -21,6 +22,7 @@ mod migrate;
 mod open;
 mod operator;
 mod outbox;
+mod parked;
 mod sql;
 mod store;
 mod survey;

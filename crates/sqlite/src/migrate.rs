@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use crate::error::classify;
 
 /// The steps of the schema; the version is how many were applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_parked.sql")];
 
 /// Brings the schema up to this version.
 pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {

@@ -43,6 +43,15 @@ pub(crate) fn writer(path: &Path) -> Result<(Connection, Connection), StoreError
     Ok((connection, owner))
 }
 
+/// A connection that writes beside whoever has the file; each of its transactions holds the
+/// file's lock by itself.
+pub(crate) fn beside_writer(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = ready(Connection::open_with_flags(path, flags).map_err(classify)?)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(classify)?;
+    Ok(connection)
+}
+
 /// A connection that reads.
 pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use relink_bus::port::Parked;
 use relink_core::aggregate::{Aggregate, Health};
 use relink_core::id::{AccountId, HomeKey, InputId, Scope};
 use relink_core::time::{Second, Time};
-use relink_engine::row::{
-    case, commands, headers, home, home_key, outcome, scope, signed_rows, verdict,
-};
+use relink_engine::row::{case, commands, home, home_key, outcome, scope, signed_rows, verdict};
 use relink_engine::store::{
     CaseRow, Census, HistoryRow, InboxRow, Selection, StoreError, WhyParked,
 };
@@ -60,12 +57,7 @@ const VERDICTS: &str = "SELECT verdict, count(*) FROM inbox GROUP BY 1 ORDER BY 
 const OPEN_CASES: &str =
     "SELECT reason, count(*) FROM cases WHERE closed_ms IS NULL GROUP BY 1 ORDER BY 1";
 const OUTBOX: &str = "SELECT count(*), min(decided_ms) FROM outbox";
-const PARKED: &str = "SELECT count(*) FROM parked";
-
-const PARK: &str = "\
-    INSERT INTO parked (queue, id, kind, routing_key, correlation, reason, error, \
-      first_failed_ms, last_failed_ms, attempts, headers, body) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const PARKED: &str = "SELECT count(*) FROM parked WHERE requeue_ms IS NULL";
 
 const WHY_PARKED: &str = "\
     SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = ?1 \
@@ -224,25 +216,6 @@ pub(crate) fn census(connection: &Connection) -> Result<Census, StoreError> {
         verdicts: counts(VERDICTS)?,
         parked: one(connection, PARKED, &[], |row| row.get(0))?.unwrap_or_default(),
     })
-}
-
-pub(crate) fn park(connection: &Connection, parked: &Parked) -> Result<(), StoreError> {
-    let delivery = &parked.delivery;
-    let params: [&dyn ToSql; 12] = [
-        &parked.queue,
-        &delivery.id.as_deref(),
-        &delivery.kind.as_deref(),
-        &&*delivery.routing_key,
-        &delivery.correlation.as_deref(),
-        &parked.parking.reason.as_str(),
-        &parked.parking.error,
-        &parked.first_failed_at_unix_ms,
-        &parked.last_failed_at_unix_ms,
-        &delivery.headers.attempts,
-        &headers(&delivery.headers)?,
-        &&*delivery.body,
-    ];
-    run(connection, PARK, &params).map(drop)
 }
 
 pub(crate) fn why_parked(

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relink_bus::port::Parked;
+use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, WhyParked, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use rusqlite::Connection;
 
 use crate::day::day;
 use crate::inline::Inline;
 use crate::worker::Worker;
-use crate::{migrate, open, operator, outbox, survey, transact};
+use crate::{migrate, open, operator, outbox, parked, survey, transact};
 
 /// A SQLite database that keeps Relink's state.
 ///
@@ -34,8 +35,8 @@ pub struct SqliteStore {
 enum Place {
     /// A file of ours.
     File { writer: Worker, reader: Worker },
-    /// A file of another process.
-    Foreign { reader: Worker },
+    /// A file of another process, perhaps.
+    Foreign { reader: Worker, writer: Option<Worker> },
     /// Memory.
     Here(Inline),
 }
@@ -50,7 +51,7 @@ impl SqliteStore {
         let (connection, owner) = open::writer(path)?;
         migrate::migrate(&connection)?;
         let reader = open::reader(path)?;
-        let writer = Worker::writer(connection, owner)?;
+        let writer = Worker::writer(connection, Some(owner))?;
         Ok(Self { place: Place::File { writer, reader: Worker::reader(reader)? } })
     }
 
@@ -72,7 +73,23 @@ impl SqliteStore {
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let connection = open::reader(path)?;
         migrate::check(&connection)?;
-        Ok(Self { place: Place::Foreign { reader: Worker::reader(connection)? } })
+        let reader = Worker::reader(connection)?;
+        Ok(Self { place: Place::Foreign { reader, writer: None } })
+    }
+
+    /// Opens the file beside the process that has it, for a person's small changes: what is
+    /// dropped and what is to be put back. Each waits its turn for some milliseconds; whoever has
+    /// the file does not notice.
+    ///
+    /// # Errors
+    /// [`StoreError::Misconfigured`] where there is no such file, another version wrote it, or it
+    /// cannot be written.
+    pub fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let connection = open::reader(path)?;
+        migrate::check(&connection)?;
+        let reader = Worker::reader(connection)?;
+        let writer = Some(Worker::writer(open::beside_writer(path)?, None)?);
+        Ok(Self { place: Place::Foreign { reader, writer } })
     }
 
     async fn read<T: Send + 'static>(
@@ -80,7 +97,7 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         match &self.place {
-            Place::File { reader, .. } | Place::Foreign { reader } => reader.call(work).await,
+            Place::File { reader, .. } | Place::Foreign { reader, .. } => reader.call(work).await,
             Place::Here(connection) => connection.call(work),
         }
     }
@@ -90,9 +107,11 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         match &self.place {
-            Place::File { writer, .. } => writer.call(work).await,
+            Place::File { writer, .. } | Place::Foreign { writer: Some(writer), .. } => {
+                writer.call(work).await
+            }
             Place::Here(connection) => connection.call(work),
-            Place::Foreign { .. } => Err(StoreError::Misconfigured(
+            Place::Foreign { writer: None, .. } => Err(StoreError::Misconfigured(
                 "the file of RELINK_DATABASE_URL is opened for reading only".into(),
             )),
         }
@@ -125,7 +144,35 @@ impl Store for SqliteStore {
     }
 
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
-        self.write(move |connection| operator::park(connection, &parked)).await
+        self.write(move |connection| parked::park(connection, &parked)).await
+    }
+
+    async fn parked(
+        &self,
+        queue: WorkQueue,
+        is_marked: bool,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ParkedRow>, StoreError> {
+        let limit = signed_rows(limit);
+        self.read(move |connection| parked::parked(connection, queue, is_marked, after, limit))
+            .await
+    }
+
+    async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
+        self.read(parked::counts).await
+    }
+
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+        self.write(move |connection| parked::mark(connection, seq, at)).await
+    }
+
+    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+        self.write(move |connection| parked::unpark(connection, seq)).await
+    }
+
+    async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {
+        self.read(move |connection| survey::tally(connection, from, until)).await
     }
 
     async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {

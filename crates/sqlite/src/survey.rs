@@ -3,7 +3,7 @@
 use relink_core::id::{AccountId, AccountKey, Scope};
 use relink_core::time::{Second, Time};
 use relink_engine::row::{home_key, scope};
-use relink_engine::store::{Heard, InputKey, StoreError};
+use relink_engine::store::{Heard, InputKey, StoreError, Tally};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -26,6 +26,27 @@ const LONGEST_UNHEARD: &str = "\
 const COUNT_UNHEARD: &str = "\
     SELECT count(*) FROM accounts \
     WHERE updated_ms < ?1 AND coalesce(status, '') <> 'disconnected'";
+
+/// Kinds of our own begin with `relink.`.
+const TALLY: &str = "\
+    SELECT day, kind NOT LIKE 'relink.%', verdict, count(*) FROM inbox \
+    WHERE day BETWEEN ?1 AND ?2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+
+pub(crate) fn tally(
+    connection: &Connection,
+    from: Second,
+    until: Second,
+) -> Result<Vec<Tally>, StoreError> {
+    many(connection, TALLY, &[&day(from), &day(until)], |row| {
+        let verdict: String = row.get(2)?;
+        Ok(Tally {
+            day: row.get(0)?,
+            is_event: row.get(1)?,
+            verdict: verdict.into(),
+            count: row.get(3)?,
+        })
+    })
+}
 
 pub(crate) fn seen(connection: &Connection, inputs: &[InputKey]) -> Result<Vec<bool>, StoreError> {
     let is_seen = |input: &InputKey| {

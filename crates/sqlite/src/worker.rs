@@ -30,7 +30,10 @@ pub(crate) struct Worker {
 impl Worker {
     /// A thread that commits the calls that wait for it together.
     /// `owner` is held as long.
-    pub(crate) fn writer(connection: Connection, owner: Connection) -> Result<Self, StoreError> {
+    pub(crate) fn writer(
+        connection: Connection,
+        owner: Option<Connection>,
+    ) -> Result<Self, StoreError> {
         Self::start("relink-sqlite-writer", move |jobs| {
             write_all(&connection, jobs);
             drop(connection);

@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use prometheus::{IntCounterVec, Opts, Registry};
 use relink_bus::message::{EventHead, Message};
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::{PublishError, Publisher};
 use relink_bus::topology::{LIFECYCLE_KEYS, UPCOMING_KEYS};
 use relink_core::bug::{Bug, is_planted};
 use relink_core::id::{InputId, Scope};
 use relink_core::time::Second;
+use relink_engine::balance::ParkedEvents;
 use relink_engine::clock::Clock;
 use relink_engine::store::{InputKey, Store, StoreError};
 use relink_stripe::client::{Budget, CallError, Client, EventFilter};
@@ -45,6 +47,9 @@ pub struct CatchUp {
     pub budget: Arc<Budget>,
     /// Whose ledger is compared.
     pub store: Arc<dyn Store>,
+    /// The parked messages: what is among them is not missing, and fetched again it would only be
+    /// parked again. `None`: only the ledger counts.
+    pub lot: Option<Arc<dyn ParkedMessages>>,
     /// Where events go; `None`: what is missing is only told.
     pub publisher: Option<Arc<dyn Publisher>>,
     /// The machine's clock.
@@ -128,9 +133,10 @@ impl CatchUp {
         mut tell: impl FnMut(&Missed) + Send,
     ) -> Result<Found, CatchUpError> {
         let mut found = Found::default();
-        let mut told = HashSet::new();
+        // What is parked has been told, so to say.
+        let mut told = self.parked().await;
         let types: Vec<&str> = listed_types().collect();
-        for scope in self.scopes().await? {
+        for scope in scopes(&self.client, &*self.store).await? {
             for (delivery_success, from) in [(Some(false), since.undelivered), (None, since.all)] {
                 let filter =
                     EventFilter { types: &types, delivery_success, created_from: Some(from) };
@@ -145,6 +151,19 @@ impl CatchUp {
             }
         }
         Ok(found)
+    }
+
+    /// The ids of the events that are parked. Where they cannot be had it goes on without: a copy
+    /// more does no harm.
+    async fn parked(&self) -> HashSet<String> {
+        let Some(lot) = &self.lot else { return HashSet::new() };
+        match ParkedEvents::all(&**lot).await {
+            Ok(parked) => parked.keys.iter().map(|key| key.id.as_str().to_owned()).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "catching up without a look at the parked messages");
+                HashSet::new()
+            }
+        }
     }
 
     /// Catches up at once, and then whenever no event has come for so long, until told to stop.
@@ -207,20 +226,6 @@ impl CatchUp {
             }
         }
         Ok(Since { undelivered, all: undelivered })
-    }
-
-    /// The platform's own objects and those of every Connect account that is known, in the mode
-    /// of the key; of a key that names no mode in those that are known.
-    async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let mut scopes = self.store.scopes().await?;
-        if let Some(livemode) = self.client.livemode() {
-            scopes.retain(|scope| scope.livemode == livemode);
-            let own = Scope::own(livemode);
-            if !scopes.contains(&own) {
-                scopes.insert(0, own);
-            }
-        }
-        Ok(scopes)
     }
 
     async fn list(
@@ -314,7 +319,21 @@ impl CatchUp {
     }
 }
 
-fn key(envelope: &Envelope<'_>) -> InputKey {
+/// The platform's own objects and those of every Connect account that is known, in the mode of
+/// the key; of a key that names no mode in those that are known.
+pub(crate) async fn scopes(client: &Client, store: &dyn Store) -> Result<Vec<Scope>, StoreError> {
+    let mut scopes = store.scopes().await?;
+    if let Some(livemode) = client.livemode() {
+        scopes.retain(|scope| scope.livemode == livemode);
+        let own = Scope::own(livemode);
+        if !scopes.contains(&own) {
+            scopes.insert(0, own);
+        }
+    }
+    Ok(scopes)
+}
+
+pub(crate) fn key(envelope: &Envelope<'_>) -> InputKey {
     let scope = Scope {
         livemode: envelope.livemode,
         stripe_account: envelope.stripe_account.as_deref().map(Arc::from),
@@ -323,7 +342,7 @@ fn key(envelope: &Envelope<'_>) -> InputKey {
 }
 
 /// The types of the topology that can be listed: those with a snapshot form.
-fn listed_types() -> impl Iterator<Item = &'static str> {
+pub(crate) fn listed_types() -> impl Iterator<Item = &'static str> {
     LIFECYCLE_KEYS.into_iter().chain(UPCOMING_KEYS).filter(|key| has_snapshot_form(key))
 }
 

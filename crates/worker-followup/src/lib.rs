@@ -12,9 +12,11 @@
 //! the verify stays open on the account, and a later one finds it again.
 //!
 //! [`catch_up`] fetches events that webhooks have not brought, [`reconcile`] reads what nothing
-//! was heard of for long, [`backfill`] what was linked before Relink came. The scheduler runs the
+//! was heard of for long, [`backfill`] what was linked before Relink came; [`audit`] only tells what
+//! is missing. The scheduler runs the
 //! first two by itself; operators run all three.
 
+pub mod audit;
 pub mod backfill;
 pub mod catch_up;
 mod followup;

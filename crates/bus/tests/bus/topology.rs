@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use relink_bus::topology::{
     Argument, DELIVERY_LIMIT, Exchange, FOLLOWUP_KEYS, OBSERVED_ACCOUNT_KEY,
-    OBSERVED_AUTHORIZATION_KEY, OBSERVED_SESSION_KEY, Queue, RETRY_LADDER, UNKNOWN_TYPE_KEY,
-    WorkQueue, is_bound, queues, queues_of,
+    OBSERVED_AUTHORIZATION_KEY, OBSERVED_SESSION_KEY, PARKED_DELIVERY_LIMIT, Queue, RETRY_LADDER,
+    UNKNOWN_TYPE_KEY, WorkQueue, is_bound, queues, queues_of,
 };
 use relink_core::command::Body;
 
@@ -118,6 +118,18 @@ fn work_queues_limit_deliveries_and_set_aside_at_least_once() {
         assert_eq!(single, expected, "{work:?}");
         let bound: Vec<_> = queue.bindings.iter().map(|(_, key)| *key).collect();
         assert_eq!(bound, work.keys());
+    }
+}
+
+#[test]
+fn looking_at_a_parked_queue_never_uses_up_its_deliveries() {
+    for work in WorkQueue::ALL {
+        let all = queues_of(work);
+        let queue = all.iter().find(|queue| queue.name == work.parked()).expect("the parked queue");
+        // Without a limit of its own RabbitMQ 4 sets one of 20; negative drops on 3.10.
+        let limit = argument(queue, "x-delivery-limit");
+        assert_eq!(limit, Some(&Argument::Number(PARKED_DELIVERY_LIMIT)));
+        assert_ne!(PARKED_DELIVERY_LIMIT.max(1_000_000), 1_000_000);
     }
 }
 

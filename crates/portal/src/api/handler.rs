@@ -24,6 +24,7 @@ use super::body::{
     NewSessionBody, PageBody, SessionBody,
 };
 use super::openapi;
+use super::parked;
 use super::problem::Problem;
 use super::token::{Caller, TokenScope};
 use crate::body;
@@ -61,13 +62,14 @@ pub(crate) fn routes() -> Router<Portal> {
         .route("/v1/accounts/{id}", get(account).fallback(wrong_method))
         .route("/v1/accounts/{id}/history", get(account_history).fallback(wrong_method))
         .route("/v1/relink-sessions/{id}/complete", post(complete).fallback(wrong_method))
+        .merge(parked::routes())
 }
 
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 type Id = Result<Path<String>, PathRejection>;
 
 /// Carries out a call: who asks, how often, what comes of it.
-async fn answer(
+pub(super) async fn answer(
     portal: &Shared,
     operation: &'static str,
     headers: &HeaderMap,
@@ -84,7 +86,7 @@ async fn answer(
     response
 }
 
-async fn wrong_method() -> Response {
+pub(super) async fn wrong_method() -> Response {
     Problem::Method.answer()
 }
 
@@ -312,25 +314,28 @@ fn correlation(of: &Aggregate) -> String {
     }
 }
 
-fn given(id: Id) -> Result<String, Problem> {
+pub(super) fn given(id: Id) -> Result<String, Problem> {
     let Path(id) = id.map_err(|_| Problem::NotFound)?;
     // What cannot be an id of Stripe's is none.
     if AccountId::from(&*id).is_acceptable() { Ok(id) } else { Err(Problem::NotFound) }
 }
 
 /// Reads the query; `takes`: what to say of one that cannot be read.
-fn asked<T>(query: Result<Query<T>, QueryRejection>, takes: &'static str) -> Result<T, Problem> {
+pub(super) fn asked<T>(
+    query: Result<Query<T>, QueryRejection>,
+    takes: &'static str,
+) -> Result<T, Problem> {
     query.map(|Query(query)| query).map_err(|_| Problem::Malformed(takes))
 }
 
-fn limit(limit: Option<usize>) -> Result<usize, Problem> {
+pub(super) fn limit(limit: Option<usize>) -> Result<usize, Problem> {
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     let fits = (1..=LIMIT_MAX).contains(&limit);
     fits.then_some(limit).ok_or(Problem::Malformed("limit is a whole number from 1 to 100."))
 }
 
 /// Reads a JSON body.
-async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+pub(super) async fn json<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     let body = body::read(request, "application/json").await?;
     let wrong = Problem::Malformed("The body is not what this call takes; see /v1/openapi.json.");
     // A list would pass for the fields in their order.

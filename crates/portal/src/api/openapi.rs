@@ -9,6 +9,9 @@ use super::body::{
     SessionBody,
 };
 use super::handler::{LIMIT_DEFAULT, LIMIT_MAX};
+use super::parked_body::{
+    ParkedChangedBody, ParkedDropBody, ParkedFoundBody, ParkedListBody, ParkedRequeueBody,
+};
 use super::problem::{PROBLEM_JSON, ProblemBody};
 
 /// One call.
@@ -30,7 +33,8 @@ pub(crate) fn document() -> Value {
     let mut schemas = settings.into_generator();
     let problem = schemas.subschema_for::<ProblemBody>();
     let mut paths = Map::new();
-    for operation in reads(&mut schemas).into_iter().chain(writes(&mut schemas)) {
+    let all = [reads(&mut schemas), writes(&mut schemas), parked(&mut schemas)];
+    for operation in all.into_iter().flatten() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         path[operation.method] = described(&operation, &problem);
     }
@@ -124,6 +128,66 @@ fn writes(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             status: "200",
             answers: schema::<EndedBody>(schemas),
         },
+    ]
+}
+
+fn parked(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    let change = |path, id, summary, takes, answers| Operation {
+        method: "post",
+        path,
+        id,
+        summary,
+        query: &[],
+        takes: Some(takes),
+        status: "200",
+        answers,
+    };
+    let read = |path, id, summary, query, answers| Operation {
+        method: "get",
+        path,
+        id,
+        summary,
+        query,
+        takes: None,
+        status: "200",
+        answers,
+    };
+    vec![
+        read(
+            "/v1/parked",
+            "list_parked",
+            "Messages that were set aside for a person, and how many by queue and reason",
+            &[
+                ("queue", "Of this queue: lifecycle, upcoming or followup"),
+                ("parked_for", "Parked for this reason"),
+                ("type", "Of this type; with * at its end of every type that begins so"),
+                ("since", "Parked since, Unix seconds"),
+                ("until", "Parked until, Unix seconds"),
+                LIMIT,
+            ],
+            schema::<ParkedListBody>(schemas),
+        ),
+        read(
+            "/v1/parked/{id}",
+            "get_parked",
+            "A parked message, its body with secrets masked",
+            &[],
+            schema::<ParkedFoundBody>(schemas),
+        ),
+        change(
+            "/v1/parked/requeue",
+            "requeue_parked",
+            "Put parked messages back into their queues",
+            schema::<ParkedRequeueBody>(schemas),
+            schema::<ParkedChangedBody>(schemas),
+        ),
+        change(
+            "/v1/parked/drop",
+            "drop_parked",
+            "Forget parked messages; the ledger says that, and why",
+            schema::<ParkedDropBody>(schemas),
+            schema::<ParkedChangedBody>(schemas),
+        ),
     ]
 }
 

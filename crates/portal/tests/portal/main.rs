@@ -6,4 +6,5 @@ mod api;
 mod bad_input;
 mod outcomes;
 mod page;
+mod parked;
 mod stand;

@@ -1,8 +1,8 @@
 //! The portal over HTTP, with the simulator as Stripe and the workers that its webhooks reach.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
@@ -18,6 +18,7 @@ use relink_engine::engine::{Availability, Engine};
 use relink_engine::link::{LinkSigner, Links};
 use relink_engine::metrics::Metrics;
 use relink_engine::outbox::Outbox;
+use relink_engine::parked::{Desk, StoreLot};
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
 use relink_portal::{ApiToken, Brand, Colour, Portal, PortalConfig, PortalParts, Texts, UiMode};
@@ -49,14 +50,13 @@ impl Clock for Ahead {
     }
 }
 
-#[derive(Default)]
-struct Lot(Mutex<Vec<Parked>>);
+/// Keeps parked messages where the portal looks for them.
+struct Lot(Arc<dyn Store>);
 
 #[async_trait::async_trait]
 impl ParkingLot for Lot {
     async fn park(&self, parked: Parked) -> Result<(), String> {
-        self.0.lock().unwrap().push(parked);
-        Ok(())
+        self.0.park(parked).await.map_err(|error| error.to_string())
     }
 }
 
@@ -108,6 +108,12 @@ pub(crate) async fn stand(choice: Choice) -> Stand {
     let clock = Arc::new(Ahead::default());
     let parts = PortalParts {
         store: Arc::clone(&store),
+        desk: Desk {
+            lot: Arc::new(StoreLot { store: Arc::clone(&store), clock: Arc::new(SystemClock) }),
+            store: Some(Arc::clone(&store)),
+            decode: |_| Some(relink_worker_lifecycle::decode),
+            clock: Arc::new(SystemClock),
+        },
         publisher: Arc::new(bus),
         client: choice.has_key.then_some(client),
         reads_per_second: 100.0,
@@ -155,7 +161,7 @@ fn policy() -> Policy {
 
 /// The workers that turn webhooks and observations into state.
 fn work(store: &Arc<dyn Store>, registry: &Registry) -> InProcessBus {
-    let lot: Arc<dyn ParkingLot> = Arc::new(Lot::default());
+    let lot: Arc<dyn ParkingLot> = Arc::new(Lot(Arc::clone(store)));
     let now: Now = Arc::new(|| SystemClock.now().0);
     let queues = [WorkQueue::Lifecycle, WorkQueue::Upcoming];
     let (bus, subscribers) = InProcessBus::new(&queues, &lot, 1.0, &now);

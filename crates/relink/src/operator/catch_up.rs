@@ -45,6 +45,8 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
         client,
         budget,
         store: super::store(database).await?,
+        // A person may want those that are parked once more; `relink audit` tells them apart.
+        lot: None,
         publisher,
         wall: Arc::new(SystemClock),
         waiting: with_stripe::waiting,

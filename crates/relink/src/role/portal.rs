@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::Publisher;
 use relink_core::policy::Policy;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::link::Links;
+use relink_engine::parked::Desk;
 use relink_engine::store::Store;
 use relink_ingress::{ServeLimits, serve};
 use relink_portal::{Portal, PortalConfig, PortalParts};
+use relink_rabbitmq::RabbitParked;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +21,7 @@ use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::{bind, start_logging};
-use crate::wiring::StripeApi;
+use crate::wiring::{self, StripeApi};
 
 /// Connections of customers, most of them idle between two clicks.
 const CONNECTIONS_MAX: usize = 1024;
@@ -53,7 +56,9 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         let store = footing.store(&amqp, database).await?;
         let setup = Setup { listener, config: page.config(&links), links };
         let clock = Arc::new(SystemClock);
-        let portal = setup.build(store, footing.publisher, &stripe, clock, &footing.registry)?;
+        let lot = Arc::new(RabbitParked::new(amqp));
+        let portal =
+            setup.build(store, lot, footing.publisher, &stripe, clock, &footing.registry)?;
         portal.run(footing.stop).await;
         Ok(())
     };
@@ -71,13 +76,21 @@ impl Setup {
     pub(super) fn build(
         self,
         store: Arc<dyn Store>,
+        lot: Arc<dyn ParkedMessages>,
         publisher: Arc<dyn Publisher>,
         stripe: &StripeApi,
         clock: Arc<dyn Clock>,
         registry: &Registry,
     ) -> Result<Page, Failure> {
+        let desk = Desk {
+            lot,
+            store: Some(Arc::clone(&store)),
+            decode: wiring::decode,
+            clock: Arc::new(SystemClock),
+        };
         let parts = PortalParts {
             store,
+            desk,
             publisher,
             reads_per_second: stripe.reads_per_second,
             client: stripe.client.clone(),

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use relink_bus::parked::ParkedMessages;
+use relink_engine::balance::Bookkeeper;
+use relink_engine::clock::SystemClock;
 use relink_engine::outbox::SWEEP;
 use relink_engine::scheduler::Scheduler;
+use relink_rabbitmq::RabbitParked;
 
 use super::footing::Footing;
 use crate::background::Background;
@@ -41,14 +45,20 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let work = async move {
         let engine = footing.engine(&amqp, database, choices).await?;
         let (store, publisher) = (&engine.store, &footing.publisher);
-        let background = Background::new(&stripe, background, store, publisher, &footing.registry)?;
+        let lot: Arc<dyn ParkedMessages> = Arc::new(RabbitParked::new(amqp.clone()));
+        let registry = &footing.registry;
+        let background = Background::new(&stripe, background, store, &lot, publisher, registry)?;
         let store = Arc::clone(store);
         let background = background.run_alone(&store, footing.stop.clone());
+        let wall = Arc::new(SystemClock);
+        let bookkeeper = Bookkeeper::new(Arc::clone(&store), lot, wall, registry)
+            .map_err(Failure::software)?
+            .run(footing.stop.clone());
         let relay = engine.outbox.clone().relay(SWEEP, footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
         let scheduler = Scheduler { engine, tick, retention_days }.run(footing.stop);
-        tokio::join!(relay, scheduler, background);
+        tokio::join!(relay, scheduler, background, bookkeeper);
         Ok(())
     };
     super::run(admin, registry, readiness, stop, work).await

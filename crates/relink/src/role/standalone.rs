@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use relink_bus::in_process::{EmbeddedPublisher, InProcessBus, Now, Sink};
+use relink_bus::parked::ParkedMessages;
 use relink_bus::port::{ParkingLot, Publisher, Subscriber};
 use relink_bus::topology::WorkQueue;
+use relink_engine::balance::Bookkeeper;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
 use relink_engine::engine::Availability;
 use relink_engine::link::Links;
 use relink_engine::outbox::SWEEP;
+use relink_engine::parked::{Requeuer, StoreLot};
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
@@ -148,13 +151,16 @@ impl Embedded {
             Arc::new(wiring::StoreParkingLot(Arc::clone(&self.store)));
         let now: Now = Arc::new(wiring::now_unix_ms);
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
+        let beside = beside(Arc::clone(&self.store), bus.clone(), &registry, stop.clone())?;
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
         let settings::Followup { stripe, duties } = self.followup;
         let stripe = StripeApi::open(stripe, UNDONE)?;
         let page = match self.page {
             Some(page) => {
                 let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-                Some(page.build(store, Arc::clone(&publisher), &stripe, clock, &registry)?)
+                let lot = store_lot(&self.store);
+                let publisher = Arc::clone(&publisher);
+                Some(page.build(store, lot, publisher, &stripe, clock, &registry)?)
             }
             None => None,
         };
@@ -166,11 +172,14 @@ impl Embedded {
             self.database,
             &registry,
         )?;
-        let ingress = Ingress::new(self.ingress, Arc::clone(&publisher), &registry)
-            .map_err(Failure::software)?;
+        let router = Ingress::new(self.ingress, Arc::clone(&publisher), &registry)
+            .map_err(Failure::software)?
+            .router();
         let background = match self.background {
             Some(settings) => {
-                Some(Background::new(&stripe, settings, &engine.store, &publisher, &registry)?)
+                let store = &engine.store;
+                let lot = store_lot(store);
+                Some(Background::new(&stripe, settings, store, &lot, &publisher, &registry)?)
             }
             None => None,
         };
@@ -195,8 +204,7 @@ impl Embedded {
         // Webhooks and sessions in hand need the workers: those stop when the servers have
         // drained.
         let served = CancellationToken::new();
-        let limits = ServeLimits::default();
-        let webhooks = serve(self.listener, ingress.router(), limits, stop.cancelled());
+        let webhooks = serve(self.listener, router, ServeLimits::default(), stop.cancelled());
         let servers = async {
             tokio::join!(webhooks, serve_page(page, &stop));
             served.cancel();
@@ -206,14 +214,35 @@ impl Embedded {
             stop.cancel();
             result
         };
-        let background = async {
-            if let Some(background) = background {
-                background.run(stop.clone()).await;
-            }
-        };
-        let (result, (), (), (), ()) =
-            tokio::join!(workers, servers, relay, scheduler.run(stop.clone()), background);
+        let background = run_background(background, &stop);
+        let (result, (), (), (), (), ()) =
+            tokio::join!(workers, servers, relay, scheduler.run(stop.clone()), background, beside);
         result
+    }
+}
+
+/// What puts parked messages back, and what counts them.
+fn beside(
+    store: Arc<dyn Store>,
+    bus: InProcessBus,
+    registry: &Registry,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let (lot, wall) = (store_lot(&store), Arc::new(SystemClock));
+    let bookkeeper = Bookkeeper::new(Arc::clone(&store), lot, wall, registry)
+        .map_err(Failure::software)?
+        .run(stop.clone());
+    let requeuer = Requeuer { store, bus: Arc::new(bus) }.run(stop);
+    Ok(async { _ = tokio::join!(requeuer, bookkeeper) })
+}
+
+fn store_lot(store: &Arc<dyn Store>) -> Arc<dyn ParkedMessages> {
+    Arc::new(StoreLot { store: Arc::clone(store), clock: Arc::new(SystemClock) })
+}
+
+async fn run_background(background: Option<Background>, stop: &CancellationToken) {
+    if let Some(background) = background {
+        background.run(stop.clone()).await;
     }
 }
 

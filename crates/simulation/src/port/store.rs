@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relink_bus::port::Parked;
+use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::clock::Clock as _;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow, Selection,
-    Store, StoreError, WhyParked, Writes,
+    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use std::sync::atomic::Ordering;
 
@@ -109,6 +110,27 @@ impl Store for GatedStore {
     }
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.call("park", self.keep_parked(parked)).await
+    }
+    async fn parked(
+        &self,
+        queue: WorkQueue,
+        is_marked: bool,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ParkedRow>, StoreError> {
+        self.call("parked", self.inner().parked(queue, is_marked, after, limit)).await
+    }
+    async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
+        self.call("parked", self.inner().parked_counts()).await
+    }
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+        self.call("parked", self.inner().mark_parked(seq, at)).await
+    }
+    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+        self.call("parked", self.inner().unpark(seq)).await
+    }
+    async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {
+        self.call("tally", self.inner().tally(from, until)).await
     }
     async fn why_parked(&self, id: &str) -> Result<Option<WhyParked>, StoreError> {
         self.call("parked", self.inner().why_parked(id)).await

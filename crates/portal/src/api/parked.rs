@@ -1,0 +1,230 @@
+//! Parked messages: whoever may read looks, whoever may write puts back and drops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use relink_bus::parked::{ParkedError, ParkedMessage, Walked};
+use relink_bus::topology::WorkQueue;
+use relink_engine::parked::{DropReason, ParkedFilter, Reach};
+use serde::Deserialize;
+
+use super::handler::{Answer, answer, asked, given, json, limit, wrong_method};
+use super::parked_body::{
+    ParkedBody, ParkedChangedBody, ParkedCountBody, ParkedDropBody, ParkedFoundBody,
+    ParkedListBody, ParkedRequeueBody, ParkedWholeBody,
+};
+use super::problem::Problem;
+use super::token::{Caller, TokenScope};
+use crate::portal::Portal;
+
+/// How many messages of each queue one call looks at: at a broker they are taken one by one, and
+/// a caller does not wait for minutes. The operator's commands have no such limit.
+const LOOKED_AT_MAX: usize = 10_000;
+/// The most messages of one change, and how many where nothing is said.
+const CHANGED_MAX: usize = 500;
+const CHANGED_DEFAULT: usize = 100;
+/// Between two messages that are put back: a full change takes five seconds.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The paths under `/v1/parked`.
+pub(super) fn routes() -> Router<Portal> {
+    Router::new()
+        .route("/v1/parked", get(list).fallback(wrong_method))
+        .route("/v1/parked/requeue", post(requeue).fallback(wrong_method))
+        .route("/v1/parked/drop", post(drop_some).fallback(wrong_method))
+        .route("/v1/parked/{id}", get(show).fallback(wrong_method))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ListQuery {
+    queue: Option<String>,
+    parked_for: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    since: Option<i64>,
+    until: Option<i64>,
+    limit: Option<usize>,
+}
+
+/// What the list of parked messages takes.
+const LIST_TAKES: &str = "The parameters of this call are queue, parked_for, type, since, until and \
+                          limit, each at most once; since and until are Unix seconds.";
+
+async fn list(
+    State(portal): State<Portal>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let portal = &portal.0;
+    answer(portal, "list_parked", &headers, TokenScope::Read, async |_| {
+        let query = asked(query, LIST_TAKES)?;
+        let reach = Reach { at_most: limit(query.limit)?, looked_at: LOOKED_AT_MAX };
+        let filter = ParkedFilter {
+            queue: query.queue.as_deref().map(queue).transpose()?,
+            reason: query.parked_for.map(Arc::from),
+            kind: query.kind.map(Arc::from),
+            since_unix_ms: query.since.map(milliseconds),
+            until_unix_ms: query.until.map(milliseconds),
+            ids: Vec::new(),
+        };
+        let listed = portal.desk.list(&filter, reach).await?;
+        let counts = listed.counts.iter().map(|((queue, reason), count)| ParkedCountBody {
+            queue: queue.short_name().to_owned(),
+            reason: reason.to_string(),
+            count: *count,
+        });
+        let body = ParkedListBody {
+            data: listed.messages.iter().map(ParkedBody::from).collect(),
+            counts: counts.collect(),
+            total: listed.total(),
+            complete: !listed.is_cut,
+        };
+        Ok(Json(body).into_response())
+    })
+    .await
+}
+
+async fn show(
+    State(portal): State<Portal>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let portal = &portal.0;
+    answer(portal, "get_parked", &headers, TokenScope::Read, async |_| {
+        let reach = Reach { at_most: limit(None)?, looked_at: LOOKED_AT_MAX };
+        let found = portal.desk.show(&given(id)?, reach).await?;
+        if found.is_empty() {
+            return Err(Problem::NotFound);
+        }
+        let data = found.iter().map(ParkedWholeBody::from).collect();
+        Ok(Json(ParkedFoundBody { data }).into_response())
+    })
+    .await
+}
+
+async fn requeue(State(portal): State<Portal>, request: Request) -> Response {
+    let portal = &portal.0;
+    let headers = request.headers().clone();
+    answer(portal, "requeue_parked", &headers, TokenScope::Write, async |caller| {
+        let body: ParkedRequeueBody = json(request).await?;
+        let choice = Choice {
+            ids: body.ids,
+            all: body.all,
+            queue: body.queue,
+            parked_for: body.parked_for,
+            kind: body.kind,
+            since: body.since,
+            until: body.until,
+        };
+        let (filter, reach) = (choice.filter()?, reach(body.limit)?);
+        if !body.write {
+            return preview(portal.desk.list(&filter, reach).await?.messages);
+        }
+        let mut told = Vec::new();
+        let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
+        let walked = portal.desk.requeue(&filter, reach, PAUSE, &mut tell).await;
+        done("requeued", caller, walked, told)
+    })
+    .await
+}
+
+async fn drop_some(State(portal): State<Portal>, request: Request) -> Response {
+    let portal = &portal.0;
+    let headers = request.headers().clone();
+    answer(portal, "drop_parked", &headers, TokenScope::Write, async |caller| {
+        let body: ParkedDropBody = json(request).await?;
+        let reason = DropReason::new(&body.reason).map_err(Problem::Malformed)?;
+        let choice = Choice {
+            ids: body.ids,
+            all: body.all,
+            queue: body.queue,
+            parked_for: body.parked_for,
+            kind: body.kind,
+            since: body.since,
+            until: body.until,
+        };
+        let (filter, reach) = (choice.filter()?, reach(body.limit)?);
+        if !body.write {
+            return preview(portal.desk.list(&filter, reach).await?.messages);
+        }
+        let mut told = Vec::new();
+        let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
+        let walked = portal.desk.drop_messages(&filter, reach, &reason, &mut tell).await;
+        done("dropped", caller, walked, told)
+    })
+    .await
+}
+
+/// Which messages a change is about.
+struct Choice {
+    ids: Vec<String>,
+    all: bool,
+    queue: Option<String>,
+    parked_for: Option<String>,
+    kind: Option<String>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl Choice {
+    fn filter(self) -> Result<ParkedFilter, Problem> {
+        let filter = ParkedFilter {
+            ids: self.ids.into_iter().map(Arc::from).collect(),
+            queue: self.queue.as_deref().map(queue).transpose()?,
+            reason: self.parked_for.map(Arc::from),
+            kind: self.kind.map(Arc::from),
+            since_unix_ms: self.since.map(milliseconds),
+            until_unix_ms: self.until.map(milliseconds),
+        };
+        let wrong = "Name ids, or choose, or say all: true; not both.";
+        if filter.is_all() == self.all { Ok(filter) } else { Err(Problem::Malformed(wrong)) }
+    }
+}
+
+fn queue(name: &str) -> Result<WorkQueue, Problem> {
+    let known = WorkQueue::ALL.into_iter().find(|queue| queue.short_name() == name);
+    known.ok_or(Problem::Malformed("A queue is lifecycle, upcoming or followup."))
+}
+
+fn milliseconds(seconds: i64) -> i64 {
+    seconds.saturating_mul(1000)
+}
+
+fn reach(limit: Option<usize>) -> Result<Reach, Problem> {
+    let at_most = limit.unwrap_or(CHANGED_DEFAULT);
+    let fits = (1..=CHANGED_MAX).contains(&at_most);
+    let reach = Reach { at_most, looked_at: LOOKED_AT_MAX };
+    fits.then_some(reach).ok_or(Problem::Malformed("The limit of a change is 1 to 500."))
+}
+
+fn preview(messages: Vec<ParkedMessage>) -> Answer {
+    changed(false, messages.iter().map(ParkedBody::from).collect())
+}
+
+fn done(what: &str, caller: &Caller, walked: Walked, told: Vec<ParkedBody>) -> Answer {
+    // The token's name is of no use but to tell tokens apart.
+    tracing::info!(caller = caller.name, count = walked.carried_out, what, "parked messages");
+    match walked.trouble {
+        Some(trouble) => Err(trouble.into()),
+        None => changed(true, told),
+    }
+}
+
+fn changed(written: bool, data: Vec<ParkedBody>) -> Answer {
+    let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    Ok(Json(ParkedChangedBody { written, count, data }).into_response())
+}
+
+impl From<ParkedError> for Problem {
+    fn from(error: ParkedError) -> Self {
+        tracing::warn!(%error, "the API waits for the parked messages");
+        Self::Unavailable
+    }
+}

@@ -1,0 +1,5 @@
+-- Parked messages can be counted by the day of their event, and be put back.
+
+ALTER TABLE parked ADD COLUMN at_s bigint;
+ALTER TABLE parked ADD COLUMN requeue_ms bigint; -- null: nobody has asked to put it back
+CREATE INDEX parked_queue ON parked (queue, seq);

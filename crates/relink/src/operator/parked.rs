@@ -1,0 +1,275 @@
+//! `relink parked`: messages that were set aside, at a broker or in the database of `relink
+//! standalone`.
+
+mod document;
+mod text;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relink_bus::parked::{ParkedMessage, Walked};
+use relink_bus::topology::WorkQueue;
+use relink_engine::clock::{Clock as _, SystemClock};
+use relink_engine::parked::{DropReason, ParkedFilter, Reach};
+use serde_json::{Value, json};
+
+use super::where_parked::{ALL, Opened, Wants, place, unavailable};
+use super::with_stripe::Progress;
+use crate::cli::{
+    AmqpArgs, DatabaseArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs,
+    ShowArgs,
+};
+use crate::failure::Failure;
+use crate::output::print;
+use crate::settings::Problems;
+use crate::telemetry::start_logging;
+
+/// How many are listed before a change that was not asked for yet.
+const SHOWN: usize = 50;
+
+pub(crate) async fn run(args: ParkedArgs) -> Result<(), Failure> {
+    let mut problems = Problems::default();
+    start_logging(&args.log, &mut problems);
+    let (amqp, database) = (args.amqp, args.database);
+    match args.command {
+        ParkedCommand::List(args) => list(args, amqp, database, problems).await,
+        ParkedCommand::Show(args) => show(args, amqp, database, problems).await,
+        ParkedCommand::Requeue(args) => requeue(args, amqp, database, problems).await,
+        ParkedCommand::Drop(args) => drop_some(args, amqp, database, problems).await,
+    }
+}
+
+async fn list(
+    args: ListArgs,
+    amqp: AmqpArgs,
+    database: DatabaseArgs,
+    mut problems: Problems,
+) -> Result<(), Failure> {
+    let wants = Wants::LittleOrNothing;
+    let place = place(&mut problems, amqp, database, wants);
+    let filter = filter(&mut problems, args.filter);
+    problems.done()?;
+    let opened = needed(place)?.open(wants, false).await?;
+    let reach = Reach { at_most: args.limit, ..ALL };
+    let listed = opened.desk.list(&filter, reach).await.map_err(|error| unavailable(&error))?;
+    if args.json {
+        return print_json(&document::listed(&listed));
+    }
+    print(text::listed(&listed).trim_end())
+}
+
+async fn show(
+    args: ShowArgs,
+    amqp: AmqpArgs,
+    database: DatabaseArgs,
+    mut problems: Problems,
+) -> Result<(), Failure> {
+    let wants = Wants::LittleOrNothing;
+    let place = place(&mut problems, amqp, database, wants);
+    problems.done()?;
+    let opened = needed(place)?.open(wants, false).await?;
+    let found = opened.desk.show(&args.id, ALL).await.map_err(|error| unavailable(&error))?;
+    if args.json {
+        print_json(&found.iter().map(document::complete).collect::<Value>())?;
+    } else if !found.is_empty() {
+        let told: Vec<String> = found.iter().map(text::complete).collect();
+        print(told.join("\n").trim_end())?;
+    }
+    if found.is_empty() {
+        return Err(Failure::no(format!("no message with the id `{}` is parked", args.id)));
+    }
+    Ok(())
+}
+
+async fn requeue(
+    args: RequeueArgs,
+    amqp: AmqpArgs,
+    database: DatabaseArgs,
+    mut problems: Problems,
+) -> Result<(), Failure> {
+    let wants = Wants::LittleOrNothing;
+    let place = place(&mut problems, amqp, database, wants);
+    let rate: Option<u32> = problems.positive("--rate", &args.rate);
+    let choice = choice(&mut problems, args.ids, args.filter, args.all);
+    problems.done()?;
+    let pause = Duration::from_secs(1) / rate.unwrap_or(1);
+    let change = Change { verb: "requeue", done: "requeued", json: args.json, limit: args.limit };
+    let opened = needed(place)?.open(wants, args.write).await?;
+    if !args.write {
+        return change.preview(&opened, &choice).await;
+    }
+    let mut telling = change.telling();
+    let mut tell = |message: &ParkedMessage| telling.tell(message);
+    let walked = opened.desk.requeue(&choice, change.reach(), pause, &mut tell).await;
+    let later = opened.is_embedded.then_some(
+        "`relink standalone` puts them back within a second, or when it is started again",
+    );
+    change.finish(telling, &walked, &choice, later)
+}
+
+async fn drop_some(
+    args: DropArgs,
+    amqp: AmqpArgs,
+    database: DatabaseArgs,
+    mut problems: Problems,
+) -> Result<(), Failure> {
+    let wants = Wants::Record;
+    let place = place(&mut problems, amqp, database, wants);
+    let reason =
+        DropReason::new(&args.reason).map_err(|wrong| problems.add(format!("--reason: {wrong}")));
+    let choice = choice(&mut problems, args.ids, args.filter, args.all);
+    problems.done()?;
+    let reason = reason.map_err(|()| incomplete())?;
+    let change = Change { verb: "drop", done: "dropped", json: args.json, limit: args.limit };
+    let opened = needed(place)?.open(wants, args.write).await?;
+    if !args.write {
+        return change.preview(&opened, &choice).await;
+    }
+    let mut telling = change.telling();
+    let mut tell = |message: &ParkedMessage| telling.tell(message);
+    let walked = opened.desk.drop_messages(&choice, change.reach(), &reason, &mut tell).await;
+    change.finish(telling, &walked, &choice, None)
+}
+
+/// What both changes have in common: shown first, done with `--write`, told at the end.
+struct Change {
+    verb: &'static str,
+    done: &'static str,
+    json: bool,
+    limit: Option<usize>,
+}
+
+impl Change {
+    fn reach(&self) -> Reach {
+        Reach { at_most: self.limit.unwrap_or(usize::MAX), ..ALL }
+    }
+
+    fn telling(&self) -> Telling {
+        Telling {
+            json: self.json,
+            done: self.done,
+            told: Vec::new(),
+            progress: Progress::new(self.json),
+            count: 0,
+        }
+    }
+
+    /// Shows what would be done.
+    async fn preview(&self, opened: &Opened, choice: &ParkedFilter) -> Result<(), Failure> {
+        let reach = match self.json {
+            true => self.reach(),
+            false => Reach { at_most: SHOWN.min(self.reach().at_most), ..ALL },
+        };
+        let listed = opened.desk.list(choice, reach).await.map_err(|error| unavailable(&error))?;
+        let most = u64::try_from(self.reach().at_most).unwrap_or(u64::MAX);
+        let count = listed.total().min(most);
+        if self.json {
+            let messages: Value = listed.messages.iter().map(document::brief).collect();
+            print_json(&json!({ "written": false, "count": count, "messages": messages }))?;
+        } else {
+            let verb = self.verb;
+            let line = format!("{count} to {verb}; nothing was {}, add --write", self.done);
+            print(&format!("{}{line}", text::table(&listed.messages)))?;
+        }
+        self.nothing(count, choice)
+    }
+
+    fn finish(
+        &self,
+        mut telling: Telling,
+        walked: &Walked,
+        choice: &ParkedFilter,
+        later: Option<&str>,
+    ) -> Result<(), Failure> {
+        telling.progress.clear();
+        let count = walked.carried_out;
+        if self.json {
+            print_json(&json!({ "written": true, "count": count, "messages": telling.told }))?;
+        } else {
+            let later = later.filter(|_| count > 0).map(|text| format!(": {text}"));
+            print(&format!("{count} {}{}", self.done, later.unwrap_or_default()))?;
+        }
+        match &walked.trouble {
+            Some(error) => Err(unavailable(error)),
+            None => self.nothing(count, choice),
+        }
+    }
+
+    /// Whoever names a message wants to know that it is not there.
+    fn nothing(&self, count: u64, choice: &ParkedFilter) -> Result<(), Failure> {
+        if count > 0 || choice.ids.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::no("no message with such an id is parked"))
+    }
+}
+
+/// Tells what is done while it is done.
+struct Telling {
+    json: bool,
+    done: &'static str,
+    told: Vec<Value>,
+    progress: Progress,
+    count: u64,
+}
+
+impl Telling {
+    fn tell(&mut self, message: &ParkedMessage) {
+        self.count += 1;
+        if self.json {
+            self.told.push(document::brief(message));
+        }
+        self.progress.show(&format!("{} {} so far", self.count, self.done));
+    }
+}
+
+fn filter(problems: &mut Problems, args: FilterArgs) -> ParkedFilter {
+    let queue = args.queue.and_then(|name| {
+        let known = WorkQueue::ALL.into_iter().find(|queue| {
+            queue.short_name() == name || queue.name() == name || queue.parked() == name
+        });
+        if known.is_none() {
+            problems.add(format!("--queue: `{name}` is none of lifecycle, upcoming and followup"));
+        }
+        known
+    });
+    let now = SystemClock.now();
+    let since = args.since.and_then(|text| problems.moment("--since", &text, now));
+    let until = args.until.and_then(|text| problems.moment("--until", &text, now));
+    ParkedFilter {
+        ids: Vec::new(),
+        queue,
+        reason: args.parked_for.map(Arc::from),
+        kind: args.kind.map(Arc::from),
+        since_unix_ms: since.map(|since| since.0),
+        until_unix_ms: until.map(|until| until.0),
+    }
+}
+
+/// The messages to change: somebody has to say which.
+fn choice(problems: &mut Problems, ids: Vec<String>, args: FilterArgs, all: bool) -> ParkedFilter {
+    let mut choice = filter(problems, args);
+    choice.ids = ids.into_iter().map(Arc::from).collect();
+    if choice.is_all() != all {
+        problems.add(match all {
+            true => "--all and a choice contradict each other",
+            false => {
+                "name ids, or choose with --queue, --parked-for, --type, --since or --until, \
+                      or say --all"
+            }
+        });
+    }
+    choice
+}
+
+fn needed<T>(place: Option<T>) -> Result<T, Failure> {
+    place.ok_or_else(incomplete)
+}
+
+fn incomplete() -> Failure {
+    Failure::software("settings without a problem are incomplete")
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(value).map_err(Failure::software)?)
+}
