@@ -8,6 +8,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::stage::Servers;
 
 /// Where one set of roles runs.
+#[derive(Clone)]
 pub struct Place {
     /// What it is called in logs.
     pub name: &'static str,
@@ -17,6 +18,7 @@ pub struct Place {
     pub database_url: String,
     /// Where logs go.
     pub folder: PathBuf,
+    servers: Servers,
 }
 
 impl Place {
@@ -35,12 +37,29 @@ impl Place {
             amqp_url: with_path(&servers.amqp_url, &own),
             database_url: with_path(&servers.database_url, &own),
             folder: folder.to_owned(),
+            servers,
         }
     }
 
     /// A connection to its database.
     pub async fn database(&self) -> Client {
         connect(&self.database_url).await
+    }
+
+    /// `rabbitmqctl`, for the broker it is on.
+    ///
+    /// # Panics
+    /// When that refuses.
+    pub async fn control(&self, arguments: &[&str]) {
+        control(&self.servers, arguments).await;
+    }
+
+    /// The name of its virtual host.
+    ///
+    /// # Panics
+    /// Never: every URL of a place ends with it.
+    pub fn vhost(&self) -> &str {
+        self.amqp_url.rsplit('/').next().unwrap()
     }
 }
 

@@ -84,6 +84,14 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.out).unwrap()).into_owned()
     }
 
+    /// How many bytes of memory it holds, as Linux counts them.
+    pub fn resident_bytes(&self) -> u64 {
+        let id = self.child.id().expect("it still runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()

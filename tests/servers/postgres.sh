@@ -46,6 +46,11 @@ postgres_settled() {
 postgres_launch() {
     free_port || return 1
     POSTGRES_PORT=$FREE_PORT
+    postgres_spawn "$1"
+}
+
+# The server on its port: for the first time, or again with its data after it ended.
+postgres_spawn() {
     # SIGINT is the fast shutdown: it also releases shared memory. Nothing here has to outlive a
     # crash of the machine, and a database for every test would otherwise be mostly waiting for the
     # disk; processes, the server's among them, may still be killed at any time.

@@ -1,0 +1,39 @@
+//! The fault matrix: real servers, the real binary as processes, webhooks that keep coming, and
+//! one thing after the other that goes wrong.
+//!
+//! Each test is a row. It ends with the reckoning of [`row`]: what was accepted is in the inbox,
+//! nothing is parked, nothing is left, a command was seen twice only if it was in flight at a
+//! fault, and the state is that of one worker which got the events in order. Every row prints a
+//! line of figures that begins with `ROW`; how long something took is told and never expected.
+//!
+//! Rows play in a database and a virtual host of their own on the servers that all tests share;
+//! what would disturb others has servers of its own (`tests/servers/pair`).
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+#![expect(clippy::print_stderr, reason = "a row tells its figures")]
+
+mod broker;
+mod killed;
+mod row;
+
+use relink_tests::stage::on_stage;
+
+#[test]
+fn every_role_killed_again_and_again() {
+    on_stage(killed::every_role_killed_again_and_again);
+}
+
+#[test]
+fn connections_closed_by_the_broker() {
+    on_stage(broker::connections_closed_by_the_broker);
+}
+
+#[test]
+fn queue_deleted_under_its_consumers() {
+    on_stage(broker::queue_deleted_under_its_consumers);
+}
+
+#[test]
+fn binding_lost() {
+    on_stage(broker::binding_lost);
+}
