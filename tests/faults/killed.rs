@@ -39,6 +39,7 @@ pub(crate) async fn every_role_killed_again_and_again(stage: &Stage) {
         let settings = [
             ("RELINK_PORTAL_LISTEN", page.to_string()),
             ("RELINK_PORTAL_URL", format!("http://{page}")),
+            ("RELINK_PORTAL_BRAND", "The Matrix".to_owned()),
             ("RELINK_LINK_KEY", "a-key-for-links-of-thirty-two-bytes-or-more".to_owned()),
             ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_live_of_the_matrix".to_owned()),
         ];

@@ -13,7 +13,10 @@
 #![expect(clippy::print_stderr, reason = "a row tells its figures")]
 
 mod broker;
+mod database;
 mod killed;
+mod link;
+mod neighbours;
 mod row;
 
 use relink_tests::stage::on_stage;
@@ -36,4 +39,59 @@ fn queue_deleted_under_its_consumers() {
 #[test]
 fn binding_lost() {
     on_stage(broker::binding_lost);
+}
+
+#[test]
+fn database_restarted() {
+    on_stage(database::database_restarted);
+}
+
+#[test]
+fn backends_terminated() {
+    on_stage(database::backends_terminated);
+}
+
+#[test]
+fn database_read_only() {
+    on_stage(database::database_read_only);
+}
+
+#[test]
+fn disk_full() {
+    on_stage(database::disk_full);
+}
+
+#[test]
+fn outage_of_400_ms() {
+    on_stage(database::outage_of_400_ms);
+}
+
+#[test]
+fn outage_of_30_s() {
+    on_stage(database::outage_of_30_s);
+}
+
+#[test]
+fn links_cut_mid_frame() {
+    on_stage(link::links_cut_mid_frame);
+}
+
+#[test]
+fn links_delayed() {
+    on_stage(link::links_delayed);
+}
+
+#[test]
+fn links_stalled() {
+    on_stage(link::links_stalled);
+}
+
+#[test]
+fn connections_forgotten() {
+    on_stage(link::connections_forgotten);
+}
+
+#[test]
+fn two_schedulers() {
+    on_stage(neighbours::two_schedulers);
 }

@@ -23,6 +23,13 @@ use tokio_postgres::Client;
 /// How often the outbox is looked at while something goes wrong.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// A row of the outbox is changed only when a relay claims it.
+const NOTE_TAKEN_OVER: &str = "CREATE TABLE taken_over (id text); \
+    CREATE FUNCTION note_taken_over() RETURNS trigger LANGUAGE plpgsql AS \
+    $$BEGIN INSERT INTO taken_over VALUES (new.id); RETURN new; END$$; \
+    CREATE TRIGGER note_taken_over AFTER UPDATE ON outbox \
+    FOR EACH ROW EXECUTE FUNCTION note_taken_over()";
+
 /// What a row is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
@@ -65,12 +72,13 @@ pub(crate) struct Row<'a> {
 }
 
 /// Plays a row on the servers that all tests share, or on its own, and holds its end against that
-/// of one worker which got the same events in order, without any fault.
-pub(crate) async fn play(
+/// of one worker which got the same events in order, without any fault. What the faults return is
+/// kept until the end.
+pub(crate) async fn play<Kept>(
     stage: &Stage,
     plan: Plan,
     servers: Option<&Servers>,
-    faults: impl AsyncFnOnce(&mut Row<'_>),
+    faults: impl AsyncFnOnce(&mut Row<'_>) -> Kept,
 ) {
     let seed = seed(plan.seed);
     let feed = Feed::new(seed, plan.authorizations, plan.events);
@@ -82,7 +90,7 @@ pub(crate) async fn play(
             None => stage.place(plan.name).await,
         };
         let mut row = Row::set_up(place, plan, seed, &feed, &api).await;
-        faults(&mut row).await;
+        let _kept = faults(&mut row).await;
         row.reckon().await
     };
     let (picture, in_order) = tokio::join!(under_fire, in_order);
@@ -92,9 +100,11 @@ pub(crate) async fn play(
 impl<'a> Row<'a> {
     async fn set_up(place: Place, plan: Plan, seed: u64, feed: &'a Feed, api: &'a Api) -> Self {
         place.migrate().await;
+        let database = place.database().await;
+        database.batch_execute(NOTE_TAKEN_OVER).await.unwrap();
         Self {
             foreign: Foreign::connect(&place),
-            database: place.database().await,
+            database,
             consumer: Consumer::bind(&place, "relink.commands", "#").await,
             roles: BTreeMap::new(),
             listen: free_address(),
@@ -222,6 +232,13 @@ impl<'a> Row<'a> {
         self.remarks.push(remark);
     }
 
+    /// The commands that a relay took over, because whoever committed them had not published them
+    /// in time: only these can be seen twice.
+    async fn taken_over(&self) -> BTreeSet<String> {
+        let rows = self.database.query("SELECT id FROM taken_over", &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// No more faults: all has to arrive, once, and to add up.
     async fn reckon(mut self) -> Picture {
         let load = self.load.take().expect("the load has begun");
@@ -231,6 +248,7 @@ impl<'a> Row<'a> {
         for role in self.roles.values() {
             parked += role.metric("relink_worker_parked_total").await;
         }
+        let taken_over = self.taken_over().await;
         for role in self.roles.into_values() {
             role.process.stop().await;
         }
@@ -248,8 +266,8 @@ impl<'a> Row<'a> {
         commands.include(&committed(&self.database).await);
         commands.tell_of(&cases(&self.database).await);
         let unexplained: Vec<_> =
-            commands.copies.iter().filter(|id| !self.in_flight.contains(*id)).collect();
-        assert!(unexplained.is_empty(), "twice, and never in flight at a fault: {unexplained:?}");
+            commands.copies.iter().filter(|id| !taken_over.contains(*id)).take(5).collect();
+        assert!(unexplained.is_empty(), "twice, though nobody took them over: {unexplained:?}");
         let back = self
             .back
             .iter()
@@ -257,11 +275,12 @@ impl<'a> Row<'a> {
             .map_or("–".to_owned(), |longest| format!("{:.1} s", longest.as_secs_f64()));
         eprintln!("answers: {sent:?}");
         eprintln!(
-            "ROW | {} | {} | {} | {} of {} | {back} | {} |",
+            "ROW | {} | {} | {} | {} of {} | {} | {back} | {} |",
             self.plan.name,
             accepted.len(),
             lost.len(),
             commands.copies.len(),
+            taken_over.len(),
             self.in_flight.len(),
             self.remarks.join(", ")
         );

@@ -32,7 +32,7 @@ impl Servers {
 pub struct Stage {
     folder: tempfile::TempDir,
     servers: Option<Servers>,
-    places: RefCell<Vec<(Servers, String)>>,
+    places: RefCell<Vec<String>>,
 }
 
 impl Stage {
@@ -54,10 +54,9 @@ impl Stage {
     /// # Panics
     /// In a test without servers.
     pub async fn place(&self, name: &'static str) -> Place {
-        let servers = self.servers();
         let own = unique();
-        self.places.borrow_mut().push((servers.clone(), own.clone()));
-        Place::create(servers, own, name, self.folder()).await
+        self.places.borrow_mut().push(own.clone());
+        Place::create(self.servers(), own, name, self.folder()).await
     }
 
     /// The same on other servers, which take it with them when they go.
@@ -66,8 +65,8 @@ impl Stage {
     }
 
     async fn clear(&self) {
-        for (servers, own) in self.places.take() {
-            clear(&servers, &own).await;
+        if let Some(servers) = &self.servers {
+            clear(servers, &self.places.take()).await;
         }
     }
 }

@@ -37,10 +37,12 @@ postgres_initialise() {
         --encoding=UTF8 --locale=C --no-sync >"$SERVERS_DIR/initdb.log" 2>&1
 }
 
-# Line 8 of the pid file says when connections are taken; it is what pg_ctl waits for.
+# Line 8 of the pid file says when connections are taken; it is what pg_ctl waits for. Line 1 says
+# whether the file is this server's, or what one that was killed has left.
 postgres_settled() {
-    [[ $(sed -n 8p "$SERVERS_DIR/postgres/data/postmaster.pid" 2>/dev/null) == ready* ]] ||
-        gone "$POSTGRES_PID"
+    local file=$SERVERS_DIR/postgres/data/postmaster.pid
+    [[ $(sed -n 1p "$file" 2>/dev/null) == "$POSTGRES_PID" ]] &&
+        [[ $(sed -n 8p "$file" 2>/dev/null) == ready* ]] || gone "$POSTGRES_PID"
 }
 
 postgres_launch() {

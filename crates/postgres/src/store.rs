@@ -60,12 +60,12 @@ impl PostgresStore {
     /// [`StoreError::Transient`] while the database is away.
     pub async fn connect(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = config.pool()?;
-        within(migrate::check(&pool)).await?;
+        within(&pool, migrate::check(&pool)).await?;
         Ok(Self { pool, prepare: config.prepare, tallies: Mutex::default() })
     }
 
     async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        within(run_one(&self.pool, self.prepare, sql, params)).await
+        within(&self.pool, run_one(&self.pool, self.prepare, sql, params)).await
     }
 
     /// The aggregates that rows name by scope, id and whether they are provisional.
@@ -110,16 +110,27 @@ fn named_count(row: &Row) -> (String, i64) {
     (row.get(1), row.get(2))
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(CALL_TIMEOUT, call)
-        .await
-        .unwrap_or_else(|_| Err(StoreError::Transient("no answer in time".into())))
+/// A call that gets no answer says that its connection leads nowhere, and those that idle beside it
+/// most likely neither: a router that forgets one forgets all. Each of them would take as long to
+/// find out, so none is used again.
+async fn within<T>(
+    pool: &Pool,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| {
+        let forgotten = pool.retain(|_, _| false).removed.len();
+        tracing::warn!(
+            forgotten,
+            "no answer from the database in time: its connections are given up"
+        );
+        Err(StoreError::Transient("no answer in time".into()))
+    })
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError> {
-        within(transact::transact(&self.pool, self.prepare, inputs, decide)).await
+        within(&self.pool, transact::transact(&self.pool, self.prepare, inputs, decide)).await
     }
 
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
