@@ -14,9 +14,11 @@
 
 mod broker;
 mod database;
+mod horizon;
 mod killed;
 mod link;
 mod neighbours;
+mod pooler;
 mod row;
 
 use relink_tests::stage::on_stage;
@@ -94,4 +96,34 @@ fn connections_forgotten() {
 #[test]
 fn two_schedulers() {
     on_stage(neighbours::two_schedulers);
+}
+
+#[test]
+fn broker_restarted() {
+    on_stage(broker::broker_restarted);
+}
+
+#[test]
+fn memory_alarm() {
+    on_stage(broker::memory_alarm);
+}
+
+#[test]
+fn acknowledged_too_late() {
+    on_stage(broker::acknowledged_too_late);
+}
+
+#[test]
+fn clocks_minutes_apart() {
+    on_stage(neighbours::clocks_minutes_apart);
+}
+
+#[test]
+fn pooler_in_front() {
+    on_stage(pooler::pooler_in_front);
+}
+
+#[test]
+fn long_transaction_beside() {
+    on_stage(horizon::long_transaction_beside);
 }

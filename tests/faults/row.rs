@@ -153,11 +153,22 @@ impl<'a> Row<'a> {
 
     /// An ingress, two workers for all queues, and a scheduler, under load.
     pub(crate) async fn begin(&mut self) {
-        for (name, role) in [("ingress", "ingress"), ("worker-1", "worker"), ("worker-2", "worker")]
-        {
-            self.start(name, &[role], &[]).await;
+        self.begin_with(&[]).await;
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn begin_with(&mut self, more: &[(&'static str, String)]) {
+        for (name, role) in [
+            ("ingress", "ingress"),
+            ("worker-1", "worker"),
+            ("worker-2", "worker"),
+            ("scheduler", "scheduler"),
+        ] {
+            self.launch(name, &[role], more);
         }
-        self.start("scheduler", &["scheduler"], &[]).await;
+        for role in self.roles.values_mut() {
+            role.is_ready().await;
+        }
         self.begin_load();
     }
 

@@ -79,6 +79,11 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
     }
 
+    /// The file for what it writes to standard error.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// What it wrote to standard output.
     pub fn out(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.out).unwrap()).into_owned()

@@ -23,6 +23,7 @@ use crate::config::PostgresConfig;
 use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
+use crate::look::Look;
 use crate::session::{Params, run_one};
 use crate::sql::{self, Sql};
 use crate::{maintain, migrate, operator, outbox, survey, transact};
@@ -42,6 +43,8 @@ pub struct PostgresStore {
     pool: Pool,
     prepare: bool,
     tallies: Mutex<Option<Tallies>>,
+    due: Look,
+    left_behind: Look,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +64,13 @@ impl PostgresStore {
     pub async fn connect(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = config.pool()?;
         within(&pool, migrate::check(&pool)).await?;
-        Ok(Self { pool, prepare: config.prepare, tallies: Mutex::default() })
+        Ok(Self {
+            pool,
+            prepare: config.prepare,
+            tallies: Mutex::default(),
+            due: Look::default(),
+            left_behind: Look::default(),
+        })
     }
 
     async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
@@ -134,7 +143,9 @@ impl Store for PostgresStore {
     }
 
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
-        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most)]).await?;
+        let since = self.due.since(now);
+        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most), &since]).await?;
+        self.due.found(since, now, rows.len(), most);
         Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
     }
 
@@ -144,7 +155,10 @@ impl Store for PostgresStore {
         until: Time,
         most: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = self.run(&outbox::CLAIM, &[&now.0, &until.0, &signed_rows(most)]).await?;
+        let since = self.left_behind.since(now);
+        let params: Params<'_> = &[&now.0, &until.0, &signed_rows(most), &since];
+        let rows = self.run(&outbox::CLAIM, params).await?;
+        self.left_behind.found(since, now, rows.len(), most);
         let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
         claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
         Ok(claimed)
