@@ -47,7 +47,7 @@ pub(crate) async fn every_role_killed_again_and_again(stage: &Stage) {
             row.start(name, arguments, &settings).await;
         }
         row.begin_load();
-        let mut random = StdRng::seed_from_u64(SEED);
+        let mut random = StdRng::seed_from_u64(row.seed);
         let mut victims: Vec<_> = ROLES.iter().flat_map(|role| [role; DEATHS]).collect();
         victims.shuffle(&mut random);
         let rounds = victims.len();

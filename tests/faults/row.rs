@@ -61,8 +61,8 @@ pub(crate) struct Row<'a> {
     pub(crate) load: Option<Load>,
     /// How many distinct events there are.
     pub(crate) events: usize,
+    pub(crate) seed: u64,
     plan: Plan,
-    seed: u64,
     feed: &'a Feed,
     api: &'a Api,
     consumer: Consumer,
