@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use relink_tests::api::Api;
 use relink_tests::captured::Commands;
 use relink_tests::feed::{Feed, seed};
 use relink_tests::foreign::{Consumer, Foreign};
@@ -11,8 +12,6 @@ use relink_tests::process::free_address;
 use relink_tests::role::Role;
 use relink_tests::send::send_all;
 use relink_tests::stage::Stage;
-
-use crate::system::Api;
 
 const SEED: u64 = 15;
 
@@ -52,7 +51,7 @@ pub(crate) async fn sigterm_drains(stage: &Stage) {
     let commands = Commands::of(&consumer.finish().await);
     commands.agree_with(&Picture::of(&database).await);
     commands.include(&committed(&database).await);
-    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies);
+    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies.len());
 }
 
 /// The role says that it is not ready any more, as long as it says anything, and ends with 0;

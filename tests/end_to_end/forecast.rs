@@ -1,13 +1,12 @@
 //! `relink forecast`: what Stripe says and what banks are known for, side by side.
 
 use relink_sim::{Link, Sim, SimConfig};
+use relink_tests::api::Api;
 use relink_tests::process::{free_address, run};
 use relink_tests::role::{WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::DEADLINE;
 use serde_json::{Value, json};
-
-use crate::system::Api;
 
 const DAY_S: i64 = 86_400;
 

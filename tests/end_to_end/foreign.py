@@ -3,6 +3,7 @@
     foreign.py URL
 
 Requests: {"op": "counts", "queues": [...]}, {"op": "declare", "queue", "arguments"},
+{"op": "delete", "queue"}, {"op": "unbind", "exchange", "routing_key", "queue"},
 {"op": "publish", "exchange", "routing_key", "body" (base64), "properties"}, {"op": "take",
 "queue"}, {"op": "publish_file", "path"}: a file with "routing_key", "message_id", "body" a line,
 in its order, each confirmed.
@@ -27,6 +28,14 @@ def counts(channel, request):
 def declare(channel, request):
     arguments = request["arguments"]
     channel.queue_declare(request["queue"], durable=True, arguments=arguments)
+
+
+def delete(channel, request):
+    channel.queue_delete(request["queue"])
+
+
+def unbind(channel, request):
+    channel.queue_unbind(request["queue"], request["exchange"], request["routing_key"])
 
 
 def publish(channel, request):
@@ -63,24 +72,37 @@ def take(channel, request):
 OPERATIONS = {
     "counts": counts,
     "declare": declare,
+    "delete": delete,
     "publish": publish,
     "publish_file": publish_file,
     "take": take,
+    "unbind": unbind,
 }
 
 
+def perform(url, connection, channel, request):
+    """The answer, and the connection and the channel that gave it."""
+    if connection.is_closed:
+        connection = connect(url)
+    if channel is None or channel.is_closed:
+        channel = connection.channel()
+        channel.confirm_delivery()
+    return {"ok": OPERATIONS[request["op"]](channel, request)}, connection, channel
+
+
 def main():
-    connection = connect(sys.argv[1])
+    url = sys.argv[1]
+    connection = connect(url)
     channel = None
     for line in sys.stdin:
         request = json.loads(line)
-        if channel is None or channel.is_closed:
-            channel = connection.channel()
-            channel.confirm_delivery()
         try:
-            answer = {"ok": OPERATIONS[request["op"]](channel, request)}
+            answer, connection, channel = perform(url, connection, channel, request)
         except pika.exceptions.AMQPError as error:
             answer = {"error": repr(error)}
+            if connection.is_closed:
+                # It had been lost meanwhile: once more with a new one.
+                answer, connection, channel = perform(url, connection, None, request)
         print(json.dumps(answer), flush=True)
 
 

@@ -1,8 +1,8 @@
 //! `kill -9` of workers and of the ingress in the middle: nothing is lost, nothing happens twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use relink_tests::api::{Api, reference};
 use relink_tests::captured::Commands;
 use relink_tests::feed::{Feed, seed};
 use relink_tests::foreign::{Consumer, Foreign};
@@ -10,11 +10,9 @@ use relink_tests::ledger::{
     Picture, cases, committed, nothing_is_left, progressed, settled, verdicts,
 };
 use relink_tests::process::free_address;
-use relink_tests::send::send_and_watch;
+use relink_tests::send::{Pace, send_at_pace};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
-
-use crate::system::{Api, reference};
 
 const SEED: u64 = 911;
 
@@ -37,8 +35,8 @@ pub(crate) async fn a_worker_killed_in_the_middle_changes_nothing(stage: &Stage)
 
     let bodies = feed.shuffled(seed);
     let (distinct, all) = (feed.events.len(), bodies.len());
-    let taken = Arc::new(AtomicUsize::new(0));
-    let sending = tokio::spawn(send_and_watch(listen, bodies, 32, Arc::clone(&taken)));
+    let pace = Pace::free();
+    let sending = tokio::spawn(send_at_pace(listen, bodies, 32, Arc::clone(&pace)));
     for kill in 1..=6 {
         progressed(&database, distinct * kill / 8).await;
         if kill == 3 {
@@ -50,7 +48,7 @@ pub(crate) async fn a_worker_killed_in_the_middle_changes_nothing(stage: &Stage)
         let name = format!("worker-{}", kill % 3);
         workers.push(place.start(&name, &["worker"], &api.settings()).await);
     }
-    until(async || match taken.load(Ordering::Relaxed) {
+    until(async || match pace.taken() {
         taken if taken == all => Ok(()),
         taken => Err(format!("{taken} of {all} were taken")),
     })
@@ -65,7 +63,7 @@ pub(crate) async fn a_worker_killed_in_the_middle_changes_nothing(stage: &Stage)
     eprintln!("ledger: {:?}", verdicts(&database).await);
 
     let commands = Commands::of(&consumer.finish().await);
-    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies);
+    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies.len());
     let picture = Picture::of(&database).await;
     commands.agree_with(&picture);
     commands.include(&committed(&database).await);

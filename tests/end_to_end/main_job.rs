@@ -1,6 +1,7 @@
 //! Ten thousand events, random order, duplicates, three workers: the result is that of one worker
 //! which got them in order.
 
+use relink_tests::api::{Api, reference};
 use relink_tests::captured::Commands;
 use relink_tests::feed::{Feed, seed};
 use relink_tests::foreign::{Consumer, Foreign};
@@ -11,7 +12,7 @@ use relink_tests::process::free_address;
 use relink_tests::send::send_all;
 use relink_tests::stage::Stage;
 
-use crate::system::{Api, check_schemas, reference};
+use crate::system::check_schemas;
 
 const SEED: u64 = 20_260_930;
 
@@ -57,7 +58,7 @@ pub(crate) async fn the_main_job(stage: &Stage) {
 
     let captured = consumer.finish().await;
     let commands = Commands::of(&captured);
-    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies);
+    eprintln!("commands: {:?}, {} copies", commands.tally(), commands.copies.len());
     let picture = Picture::of(&database).await;
     commands.agree_with(&picture);
     commands.include(&committed(&database).await);

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use relink_sim::{DeliveryChange, Link, Sim, SimConfig};
+use relink_tests::api::{Api, reference};
 use relink_tests::feed::{API_KEY, Feed, seed};
 use relink_tests::foreign::Foreign;
 use relink_tests::ledger::{Picture, events_in_inbox, nothing_is_left, settled};
@@ -13,8 +14,6 @@ use relink_tests::role::{WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
 use serde_json::Value;
-
-use crate::system::{Api, reference};
 
 const SEED: u64 = 30;
 

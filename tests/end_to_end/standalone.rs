@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use relink_sim::{GA_VERSION, Link, Relink, Sim, SimConfig};
+use relink_tests::api::Api;
 use relink_tests::http::Connection;
 use relink_tests::process::{Settings, free_address, run};
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
@@ -36,7 +37,7 @@ pub(crate) async fn standalone_alone(stage: &Stage) {
         webhook_secret: WEBHOOK_SECRET.to_owned(),
         ..SimConfig::default()
     });
-    let api = crate::system::Api::serve(&sim).await;
+    let api = Api::serve(&sim).await;
     let mut settings = api.settings();
     let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
     settings.extend([
@@ -144,7 +145,7 @@ pub(crate) async fn a_ga_destination_costs_one_read_and_gives_the_same_prompt(st
         webhook_version: GA_VERSION.to_owned(),
         ..SimConfig::default()
     });
-    let api = crate::system::Api::serve(&sim).await;
+    let api = Api::serve(&sim).await;
     let mut settings = api.settings();
     let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
     settings.extend([
@@ -218,7 +219,7 @@ pub(crate) async fn standalone_on_postgres(stage: &Stage) {
         webhook_secret: WEBHOOK_SECRET.to_owned(),
         ..SimConfig::default()
     });
-    let mut settings = crate::system::Api::serve(&sim).await.settings();
+    let mut settings = Api::serve(&sim).await.settings();
     settings.extend([
         ("RELINK_DATABASE_URL", place.database_url.clone()),
         ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),

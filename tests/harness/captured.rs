@@ -49,8 +49,9 @@ impl Captured {
 pub struct Commands {
     /// By id.
     pub by_id: BTreeMap<String, Value>,
-    /// How many copies came on top, which at-least-once permits.
-    pub copies: usize,
+    /// The ids of copies that came on top, which at-least-once permits. What the broker handed out
+    /// again by itself is not among them.
+    pub copies: Vec<String>,
 }
 
 impl Commands {
@@ -70,8 +71,10 @@ impl Commands {
             assert_eq!(properties["content_type"], "application/cloudevents+json", "{id}");
             assert_eq!(properties["delivery_mode"], 2, "{id}: persistent");
             assert_eq!(properties["app_id"], "relink", "{id}");
+            let again = properties["redelivered"] == true;
             match commands.by_id.insert(id.clone(), body.clone()) {
-                Some(earlier) if earlier == body => commands.copies += 1,
+                Some(earlier) if earlier == body && again => {}
+                Some(earlier) if earlier == body => commands.copies.push(id),
                 Some(earlier) => panic!("{id} came with two bodies:\n{earlier}\n{body}"),
                 None => {}
             }

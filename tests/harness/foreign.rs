@@ -93,6 +93,20 @@ impl Foreign {
         self.ask(&json!({ "op": "declare", "queue": queue, "arguments": arguments })).await;
     }
 
+    /// Deletes a queue with all that is in it.
+    pub async fn delete(&mut self, queue: &str) {
+        self.ask(&json!({ "op": "delete", "queue": queue })).await;
+    }
+
+    /// Takes a binding to `relink.events` away.
+    pub async fn unbind(&mut self, routing_key: &str, queue: &str) {
+        let request = json!({
+            "op": "unbind", "exchange": "relink.events", "routing_key": routing_key,
+            "queue": queue,
+        });
+        self.ask(&request).await;
+    }
+
     /// Publishes to `relink.events`; the properties are as pika calls them, null: none at all.
     pub async fn publish_event(&mut self, routing_key: &str, body: &[u8], properties: &Value) {
         let request = json!({

@@ -118,7 +118,22 @@ pub async fn events_in_inbox(database: &Client) -> i64 {
     number(database, "SELECT count(*) FROM inbox WHERE id LIKE 'evt%'").await
 }
 
-/// How many of them there are by verdict.
+/// Which events of Stripe's the inbox has.
+pub async fn ids_in_inbox(database: &Client) -> BTreeSet<String> {
+    let sql = "SELECT id FROM inbox WHERE id LIKE 'evt%'";
+    database.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+/// Which commands are committed and not known to be published.
+///
+/// # Errors
+/// When the database is away.
+pub async fn ids_in_outbox(database: &Client) -> Result<BTreeSet<String>, tokio_postgres::Error> {
+    let rows = database.query("SELECT id FROM outbox", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// How many events of Stripe's there are in the inbox by verdict.
 pub async fn verdicts(database: &Client) -> BTreeMap<String, i64> {
     let sql = "SELECT verdict, count(*) FROM inbox WHERE id LIKE 'evt%' GROUP BY 1";
     database.query(sql, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()

@@ -10,13 +10,17 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![expect(clippy::print_stderr, reason = "a test tells what is left out and why it failed")]
 
+pub mod api;
 pub mod captured;
 pub mod feed;
 pub mod foreign;
 pub mod http;
 pub mod ledger;
+pub mod load;
+pub mod pair;
 pub mod place;
 pub mod process;
+pub mod proxy;
 pub mod role;
 pub mod send;
 pub mod stage;

@@ -12,6 +12,7 @@ pub const WEBHOOK_SECRET: &str = "whsec_end_to_end";
 
 /// A role and where it is reached.
 pub struct Role {
+    name: String,
     /// The process.
     pub process: Process,
     /// `/metrics`, `/healthz`, `/readyz`.
@@ -46,8 +47,15 @@ impl Place {
         arguments: &[&str],
         more: &[(&'static str, String)],
     ) -> Role {
+        let mut role = self.launch(name, arguments, more);
+        role.is_ready().await;
+        role
+    }
+
+    /// Starts a role without waiting for it.
+    pub fn launch(&self, name: &str, arguments: &[&str], more: &[(&'static str, String)]) -> Role {
         let name = format!("{}.{name}", self.name);
-        start(&self.folder, &name, arguments, self.settings(more)).await
+        launch(&self.folder, &name, arguments, self.settings(more))
     }
 
     /// Starts the ingress at a given address, so that one that was killed can come back there.
@@ -65,6 +73,17 @@ pub async fn start(
     folder: &std::path::Path,
     name: &str,
     arguments: &[&str],
+    settings: Settings,
+) -> Role {
+    let mut role = launch(folder, name, arguments, settings);
+    role.is_ready().await;
+    role
+}
+
+fn launch(
+    folder: &std::path::Path,
+    name: &str,
+    arguments: &[&str],
     mut settings: Settings,
 ) -> Role {
     let admin = free_address();
@@ -75,22 +94,29 @@ pub async fn start(
     }
     settings.push(("RELINK_ADMIN_LISTEN", admin.to_string()));
     let process = Process::start(folder, name, arguments, &settings);
-    let mut role = Role { process, admin, listen };
-    until(async || {
-        if let Some(status) = role.process.ended() {
-            panic!("{name} ended with {status}:\n{}", role.process.log());
-        }
-        match get(admin, "/readyz").await {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(format!("{name}: /readyz: {} {}", answer.status, answer.body)),
-            Err(error) => Err(format!("{name}: /readyz: {error}")),
-        }
-    })
-    .await;
-    role
+    Role { name: name.to_owned(), process, admin, listen }
 }
 
 impl Role {
+    /// Waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub async fn is_ready(&mut self) {
+        let (name, admin) = (self.name.clone(), self.admin);
+        until(async || {
+            if let Some(status) = self.process.ended() {
+                panic!("{name} ended with {status}:\n{}", self.process.log());
+            }
+            match get(admin, "/readyz").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(format!("{name}: /readyz: {} {}", answer.status, answer.body)),
+                Err(error) => Err(format!("{name}: /readyz: {error}")),
+            }
+        })
+        .await;
+    }
+
     /// The admin pages, as an operator and a scraper see them.
     pub async fn has_its_pages(&self, role: &str) {
         for (path, part) in [("/healthz", "ok"), ("/readyz", ""), ("/metrics", "relink_build_info")]

@@ -1,15 +1,17 @@
 //! Sends webhooks as Stripe does: signed, over many connections, again until they are taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_sim::signature_header;
+use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::http::{Answer, Connection};
 use crate::role::WEBHOOK_SECRET;
@@ -51,33 +53,100 @@ pub async fn post(connection: &mut Connection, body: &[u8]) -> io::Result<Answer
     connection.request(REQUEST_LINE, &headers, body).await
 }
 
+/// How sending goes, seen and steered from outside.
+#[derive(Debug)]
+pub struct Pace {
+    turns: Semaphore,
+    given: AtomicUsize,
+    taken: AtomicUsize,
+    accepted: Mutex<BTreeSet<String>>,
+}
+
+impl Pace {
+    /// As fast as they are taken.
+    pub fn free() -> Arc<Self> {
+        Self::with_turns(Semaphore::MAX_PERMITS)
+    }
+
+    /// Nothing before [`Pace::give`] says so.
+    pub fn held() -> Arc<Self> {
+        Self::with_turns(0)
+    }
+
+    fn with_turns(turns: usize) -> Arc<Self> {
+        Arc::new(Self {
+            turns: Semaphore::new(turns),
+            given: AtomicUsize::new(turns),
+            taken: AtomicUsize::new(0),
+            accepted: Mutex::default(),
+        })
+    }
+
+    /// Lets so many more be sent.
+    pub fn give(&self, turns: usize) {
+        self.given.fetch_add(turns, Ordering::Relaxed);
+        self.turns.add_permits(turns);
+    }
+
+    /// Takes back what was given and not used.
+    pub fn hold(&self) {
+        let unused = self.turns.forget_permits(Semaphore::MAX_PERMITS);
+        self.given.fetch_sub(unused, Ordering::Relaxed);
+    }
+
+    /// Whether every turn that was given has led to an answer of 200.
+    pub fn rests(&self) -> bool {
+        self.taken() == self.given.load(Ordering::Relaxed)
+    }
+
+    /// How many were answered 200.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// The ids of the events that were answered 200.
+    pub fn accepted(&self) -> BTreeSet<String> {
+        self.accepted.lock().unwrap().clone()
+    }
+
+    fn note(&self, body: &[u8]) {
+        // What is no event has no id.
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(id) = value["id"].as_str() {
+            self.accepted.lock().unwrap().insert(id.to_owned());
+        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Sends all bodies in their order over so many connections, each until it is answered 200.
 ///
 /// # Panics
 /// When an answer is neither 200 nor 503.
 pub async fn send_all(address: SocketAddr, bodies: Vec<Bytes>, connections: usize) -> Sent {
-    send_and_watch(address, bodies, connections, Arc::default()).await
+    send_at_pace(address, bodies, connections, Pace::free()).await
 }
 
-/// The same; how many were taken can be seen from outside.
+/// The same, seen and steered from outside.
 ///
 /// # Panics
 /// When an answer is neither 200 nor 503.
-pub async fn send_and_watch(
+pub async fn send_at_pace(
     address: SocketAddr,
     bodies: Vec<Bytes>,
     connections: usize,
-    taken: Arc<AtomicUsize>,
+    pace: Arc<Pace>,
 ) -> Sent {
     let (bodies, next) = (Arc::new(bodies), Arc::new(AtomicUsize::new(0)));
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..connections {
-        let (bodies, next, taken) = (Arc::clone(&bodies), Arc::clone(&next), Arc::clone(&taken));
+        let (bodies, next, pace) = (Arc::clone(&bodies), Arc::clone(&next), Arc::clone(&pace));
         senders.spawn(async move {
             let mut sender = Sender { address, connection: None, sent: Sent::default() };
             while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                pace.turns.acquire().await.unwrap().forget();
                 sender.send(body).await;
-                taken.fetch_add(1, Ordering::Relaxed);
+                pace.note(body);
             }
             sender.sent
         });

@@ -41,23 +41,38 @@ impl Stage {
         self.folder.path()
     }
 
+    /// The servers that all tests share.
+    ///
+    /// # Panics
+    /// In a test without servers.
+    pub fn servers(&self) -> Servers {
+        self.servers.clone().unwrap()
+    }
+
     /// A database and a virtual host of their own, both empty.
     ///
     /// # Panics
     /// In a test without servers.
     pub async fn place(&self, name: &'static str) -> Place {
-        let servers = self.servers.clone().unwrap();
-        let own = format!("relink_test_{:016x}", rand::random::<u64>());
+        let own = unique();
         self.places.borrow_mut().push(own.clone());
-        Place::create(servers, own, name, self.folder()).await
+        Place::create(self.servers(), own, name, self.folder()).await
+    }
+
+    /// The same on other servers, which take it with them when they go.
+    pub async fn place_on(&self, servers: &Servers, name: &'static str) -> Place {
+        Place::create(servers.clone(), unique(), name, self.folder()).await
     }
 
     async fn clear(&self) {
-        let Some(servers) = &self.servers else { return };
-        for own in self.places.take() {
-            clear(servers, &own).await;
+        if let Some(servers) = &self.servers {
+            clear(servers, &self.places.take()).await;
         }
     }
+}
+
+fn unique() -> String {
+    format!("relink_test_{:016x}", rand::random::<u64>())
 }
 
 /// Runs a test that needs the servers; without them it says so and passes.

@@ -21,6 +21,14 @@ find_missing_packages() {
     ((${#MISSING_PACKAGES[@]} == 0))
 }
 
+# What some rows of the fault matrix need, and say so when it is not there, in WISHED_PACKAGES.
+find_wished_packages() {
+    WISHED_PACKAGES=()
+    [[ -x /usr/sbin/pgbouncer ]] || WISHED_PACKAGES+=(pgbouncer)
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || WISHED_PACKAGES+=(libfaketime)
+    ((${#WISHED_PACKAGES[@]} == 0))
+}
+
 cannot_install() {
     complain "Cannot install: $1"
     complain "Install these packages yourself and run again: ${MISSING_PACKAGES[*]}"
@@ -52,34 +60,54 @@ run_apt() {
 }
 
 install_missing_packages() {
-    find_missing_packages && return 0
-    command -v apt-get >/dev/null || { cannot_install 'there is no apt-get here.'; return; }
-    if ((EUID != 0)); then
-        command -v sudo >/dev/null || { cannot_install 'neither root nor sudo.'; return; }
-        SUDO=(sudo)
-        # Without a terminal a password prompt would wait for ever.
-        [[ -t 2 && -z ${CI:-} ]] || SUDO=(sudo -n)
+    find_missing_packages && find_wished_packages && return 0
+    if ! may_install; then
+        # Nobody is asked for what is only wished for.
+        find_missing_packages || cannot_install "$WHY_NOT"
+        return
     fi
-    say "The tests need packages of this distribution that are missing: ${MISSING_PACKAGES[*]}"
+    find_missing_packages
+    say "The tests need packages of this distribution that are missing:" \
+        "${MISSING_PACKAGES[*]} ${WISHED_PACKAGES[*]}"
     say "Installing them now:${SUDO[*]:+ ${SUDO[*]}} apt-get install --no-install-recommends"
     say '(only the programs: no service is started, and none that runs is touched)'
     # One run at a time installs; the others find everything there.
     local lock result=0
     exec {lock}<"$(command -v apt-get)"
     flock "$lock"
-    find_missing_packages || install_locked || result=1
+    { find_missing_packages && find_wished_packages; } || install_locked || result=1
     exec {lock}<&-
     return "$result"
 }
 
+# Whether packages can be installed at all; if not, WHY_NOT says why.
+may_install() {
+    find_wished_packages
+    command -v apt-get >/dev/null || { WHY_NOT='there is no apt-get here.'; return 1; }
+    ((EUID != 0)) || return 0
+    command -v sudo >/dev/null || { WHY_NOT='neither root nor sudo.'; return 1; }
+    SUDO=(sudo)
+    # Without a terminal a password prompt would wait for ever.
+    [[ -t 2 && -z ${CI:-} ]] || SUDO=(sudo -n)
+}
+
 install_locked() {
     local result=0
-    deny_services || {
-        cannot_install "$POLICY would let the packages start services."
+    if ! deny_services; then
+        complain "$POLICY would let the packages start services."
+        find_missing_packages || cannot_install 'nothing may be started.'
         return
-    }
+    fi
     run_apt update || complain 'The package lists could not be fetched; trying with the old ones.'
-    run_apt install --no-install-recommends "${MISSING_PACKAGES[@]}" || result=1
+    find_missing_packages ||
+        run_apt install --no-install-recommends "${MISSING_PACKAGES[@]}" || result=1
+    # Each by itself: one that this distribution does not have must not keep the other away.
+    find_wished_packages
+    local package
+    for package in "${WISHED_PACKAGES[@]}"; do
+        run_apt install --no-install-recommends "$package" ||
+            complain "$package could not be installed: tests that need it are left out."
+    done
     allow_services_again
     ((result == 0)) || { cannot_install 'apt-get failed (above).'; return; }
     find_missing_packages || cannot_install 'the packages are there, but their programs are not.'

@@ -37,15 +37,22 @@ postgres_initialise() {
         --encoding=UTF8 --locale=C --no-sync >"$SERVERS_DIR/initdb.log" 2>&1
 }
 
-# Line 8 of the pid file says when connections are taken; it is what pg_ctl waits for.
+# Line 8 of the pid file says when connections are taken; it is what pg_ctl waits for. Line 1 says
+# whether the file is this server's, or what one that was killed has left.
 postgres_settled() {
-    [[ $(sed -n 8p "$SERVERS_DIR/postgres/data/postmaster.pid" 2>/dev/null) == ready* ]] ||
-        gone "$POSTGRES_PID"
+    local file=$SERVERS_DIR/postgres/data/postmaster.pid
+    [[ $(sed -n 1p "$file" 2>/dev/null) == "$POSTGRES_PID" ]] &&
+        [[ $(sed -n 8p "$file" 2>/dev/null) == ready* ]] || gone "$POSTGRES_PID"
 }
 
 postgres_launch() {
     free_port || return 1
     POSTGRES_PORT=$FREE_PORT
+    postgres_spawn "$1"
+}
+
+# The server on its port: for the first time, or again with its data after it ended.
+postgres_spawn() {
     # SIGINT is the fast shutdown: it also releases shared memory. Nothing here has to outlive a
     # crash of the machine, and a database for every test would otherwise be mostly waiting for the
     # disk; processes, the server's among them, may still be killed at any time.

@@ -113,10 +113,15 @@ rabbitmq_launch() {
     EPMD_PID=$SPAWNED_PID
     # The node would start a stray epmd of its own if it found none.
     wait_until 5 port_answers "$epmd" && running "$EPMD_PID" || return 1
-    spawn "$user" KILL "$SERVERS_DIR/rabbitmq.log" "${RABBITMQ_ENV[@]}" \
+    RABBITMQ_PORT=$amqp
+    rabbitmq_spawn
+}
+
+# The node on what is prepared: for the first time, or again with its data after it ended.
+rabbitmq_spawn() {
+    spawn "$(rabbitmq_user)" KILL "$SERVERS_DIR/rabbitmq.log" "${RABBITMQ_ENV[@]}" \
         "$RABBITMQ_BIN/rabbitmq-server"
     RABBITMQ_PID=$SPAWNED_PID
-    RABBITMQ_PORT=$amqp
 }
 
 # The node's own words, not just an open port, which could be another run's.

@@ -14,6 +14,7 @@ use relink_core::policy::Policy;
 use relink_core::time::{Span, Time};
 use relink_core::world::World;
 
+use crate::clock::Clock;
 use crate::store::{CaseRow, Decide, Gathered, HistoryRow, InboxRow, OutboxRow, Writes};
 
 /// How long the process that committed a command has it to itself before the relay may take it:
@@ -40,8 +41,8 @@ pub struct Batch {
     pub policy: Arc<Policy>,
     /// The time, for all of them.
     pub now: Time,
-    /// The machine's time, for claims on the outbox.
-    pub wall: Time,
+    /// The machine's clock, for claims on the outbox.
+    pub wall: Arc<dyn Clock>,
 }
 
 impl Batch {
@@ -132,7 +133,9 @@ impl Batch {
             decided_at: self.now,
             traceparent,
             body,
-            claimed_until: self.wall.after(OUTBOX_GRACE),
+            // From when the locks are held: what a batch waits for them, where the database is slow
+            // or many batches meet, must not be taken from the time it has to publish.
+            claimed_until: self.wall.now().after(OUTBOX_GRACE),
         })
     }
 

@@ -65,7 +65,7 @@ impl Engine {
             traceparents,
             policy: Arc::clone(&self.policy),
             now: self.clock.now(),
-            wall: self.outbox.wall.now(),
+            wall: Arc::clone(&self.outbox.wall),
         };
         let (decide, report) = batch.decider();
         let written = self.store.transact(inputs, decide).await;

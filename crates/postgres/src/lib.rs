@@ -26,6 +26,7 @@ mod config;
 mod day;
 mod error;
 mod gather;
+mod look;
 mod maintain;
 mod migrate;
 mod operator;

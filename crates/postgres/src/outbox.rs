@@ -17,20 +17,21 @@ use crate::sql::Sql;
 /// for its SKIP LOCKED: a home in the hands of a batch is left out.
 pub(crate) const DUE: Sql = Sql {
     text: "SELECT scope, id, provisional, next_due_ms FROM authorizations \
-           WHERE next_due_ms <= $1 ORDER BY next_due_ms LIMIT $2 FOR KEY SHARE SKIP LOCKED",
-    types: &[Type::INT8, Type::INT8],
+           WHERE next_due_ms <= $1 AND next_due_ms >= $3 \
+           ORDER BY next_due_ms LIMIT $2 FOR KEY SHARE SKIP LOCKED",
+    types: &[Type::INT8, Type::INT8, Type::INT8],
 };
 
 /// Claims commands. SKIP LOCKED: of two relays at once each gets others; MATERIALIZED: the
 /// choice is made once, whatever the planner thinks of the join.
 pub(crate) const CLAIM: Sql = Sql {
     text: "WITH next AS MATERIALIZED ( \
-             SELECT id FROM outbox WHERE claimed_until_ms <= $1 \
+             SELECT id FROM outbox WHERE claimed_until_ms <= $1 AND claimed_until_ms >= $4 \
              ORDER BY decided_ms, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
            UPDATE outbox o SET claimed_until_ms = $2 FROM next WHERE o.id = next.id \
            RETURNING o.id, o.kind, o.scope, o.correlation, o.decided_ms, o.traceparent, o.body, \
              o.claimed_until_ms",
-    types: &[Type::INT8, Type::INT8, Type::INT8],
+    types: &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
 };
 
 /// Takes work that nobody has, or that is one's own already.

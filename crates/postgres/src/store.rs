@@ -24,6 +24,7 @@ use crate::config::PostgresConfig;
 use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
+use crate::look::Look;
 use crate::session::{Params, run_one};
 use crate::sql::{self, Sql};
 use crate::{maintain, migrate, operator, outbox, parked, survey, transact};
@@ -43,6 +44,8 @@ pub struct PostgresStore {
     pool: Pool,
     prepare: bool,
     tallies: Mutex<Option<Tallies>>,
+    due: Look,
+    left_behind: Look,
 }
 
 #[derive(Clone, Debug)]
@@ -61,12 +64,18 @@ impl PostgresStore {
     /// [`StoreError::Transient`] while the database is away.
     pub async fn connect(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = config.pool()?;
-        within(migrate::check(&pool)).await?;
-        Ok(Self { pool, prepare: config.prepare, tallies: Mutex::default() })
+        within(&pool, migrate::check(&pool)).await?;
+        Ok(Self {
+            pool,
+            prepare: config.prepare,
+            tallies: Mutex::default(),
+            due: Look::default(),
+            left_behind: Look::default(),
+        })
     }
 
     async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        within(run_one(&self.pool, self.prepare, sql, params)).await
+        within(&self.pool, run_one(&self.pool, self.prepare, sql, params)).await
     }
 
     /// The aggregates that rows name by scope, id and whether they are provisional.
@@ -111,20 +120,33 @@ fn named_count(row: &Row) -> (String, i64) {
     (row.get(1), row.get(2))
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    tokio::time::timeout(CALL_TIMEOUT, call)
-        .await
-        .unwrap_or_else(|_| Err(StoreError::Transient("no answer in time".into())))
+/// A call that gets no answer says that its connection leads nowhere, and those that idle beside it
+/// most likely neither: a router that forgets one forgets all. Each of them would take as long to
+/// find out, so none is used again.
+async fn within<T>(
+    pool: &Pool,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|_| {
+        let forgotten = pool.retain(|_, _| false).removed.len();
+        tracing::warn!(
+            forgotten,
+            "no answer from the database in time: its connections are given up"
+        );
+        Err(StoreError::Transient("no answer in time".into()))
+    })
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError> {
-        within(transact::transact(&self.pool, self.prepare, inputs, decide)).await
+        within(&self.pool, transact::transact(&self.pool, self.prepare, inputs, decide)).await
     }
 
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
-        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most)]).await?;
+        let since = self.due.since(now);
+        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most), &since]).await?;
+        self.due.found(since, now, rows.len(), most);
         Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
     }
 
@@ -134,7 +156,10 @@ impl Store for PostgresStore {
         until: Time,
         most: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = self.run(&outbox::CLAIM, &[&now.0, &until.0, &signed_rows(most)]).await?;
+        let since = self.left_behind.since(now);
+        let params: Params<'_> = &[&now.0, &until.0, &signed_rows(most), &since];
+        let rows = self.run(&outbox::CLAIM, params).await?;
+        self.left_behind.found(since, now, rows.len(), most);
         let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
         claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
         Ok(claimed)

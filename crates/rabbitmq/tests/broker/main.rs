@@ -12,3 +12,4 @@ mod publishing;
 mod settling;
 mod support;
 mod topology;
+mod traps;
