@@ -304,7 +304,7 @@ impl Hosts {
         let claim = Claim {
             store: Arc::clone(store),
             work: "background",
-            claimant: process.name().into(),
+            claimant: process.name_of_life().into(),
             wall: Arc::new(process.clone()),
         };
         tokio::spawn(async move {

@@ -79,7 +79,7 @@ impl Process {
     }
 
     /// Its name; each life has another.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name_of_life(&self) -> &str {
         &self.0.life
     }
 

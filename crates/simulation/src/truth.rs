@@ -134,7 +134,7 @@ impl Truth {
         };
         let relink = Relink {
             authorization: Some(authorization.clone()),
-            send_session: step.pick % 4 != 0,
+            send_session: !step.pick.is_multiple_of(4),
             ..Relink::default()
         };
         match step.happening {
@@ -170,7 +170,7 @@ impl Truth {
             Happening::MoveDate => Verb::MoveDate {
                 authorization,
                 expected_deactivation_date: Some(soon(20 + step.pick % 200)),
-                action: (step.pick % 2 == 0).then_some(Action::RelinkRequired),
+                action: step.pick.is_multiple_of(2).then_some(Action::RelinkRequired),
                 cause: Some(Cause::AccessExpired),
             },
             Happening::RemoveDate => Verb::MoveDate {

@@ -184,11 +184,8 @@ impl Embedded {
             None => None,
         };
         let relay = engine.outbox.clone().relay(SWEEP, stop.clone());
-        let scheduler = Scheduler {
-            engine: engine.clone(),
-            tick: self.retention.tick,
-            retention_days: self.retention.days,
-        };
+        let Retention { tick, days: retention_days } = self.retention;
+        let scheduler = Scheduler { engine: engine.clone(), tick, retention_days };
         let parts = Parts {
             engine,
             publisher,
