@@ -15,10 +15,10 @@ mod scene;
 
 use relink_sim::TestBank;
 use relink_tests::process::Process;
-use relink_tests::wait::until;
+use relink_tests::wait::{DEADLINE, until};
 use serde_json::json;
 
-use crate::scene::{play, play_demo};
+use crate::scene::{play, play_demo, play_in};
 
 /// The button of the page.
 const START: &str = "[data-start]";
@@ -50,6 +50,28 @@ async fn a_customer_relinks_all_accounts() {
         scene.look_at("closed").await;
         let kept = "return localStorage.length + sessionStorage.length + document.cookie.length";
         assert_eq!(browser.script(kept).await, 0, "nothing is kept in the browser");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_hosted_mode_a_customer_goes_to_stripes_page_and_comes_back() {
+    play_in("hosted", async |scene| {
+        let browser = &scene.browser;
+        let link = scene.outage("cus_Ada", 2).await;
+        browser.open(&link).await;
+        browser.click("button[type=submit]").await;
+        browser.says("Simulated bank").await;
+        browser.click(RELINK).await;
+        browser.says("Thank you").await;
+        scene.look_at("returned").await;
+        assert!(scene.sim.flush(DEADLINE).await, "every webhook is answered");
+        let closed = async || {
+            browser.open(&link).await;
+            let said = browser.text().await;
+            if said.contains("All is well") { Ok(()) } else { Err(said) }
+        };
+        until(closed).await;
     })
     .await;
 }

@@ -34,13 +34,18 @@ pub(crate) struct Scene {
 
 /// Plays with everything running, unless there is no browser here.
 pub(crate) async fn play(story: impl AsyncFn(&Scene)) {
+    play_in("page", story).await;
+}
+
+/// The same, where customers sign in as `mode` says.
+pub(crate) async fn play_in(mode: &str, story: impl AsyncFn(&Scene)) {
     if !is_possible() {
         return;
     }
     if std::env::var_os("RELINK_TEST_AXE").is_none() {
         eprintln!("LEFT OUT: axe-core, of which RELINK_TEST_AXE names no file");
     }
-    let scene = Scene::set().await;
+    let scene = Scene::set(mode).await;
     story(&scene).await;
     scene.end().await;
 }
@@ -69,7 +74,7 @@ fn is_possible() -> bool {
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn set(mode: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (hooks, page) = (free_address(), free_address());
         let sim = Sim::new(SimConfig {
@@ -92,6 +97,7 @@ impl Scene {
             ("RELINK_PORTAL_LISTEN", page.to_string()),
             ("RELINK_PORTAL_URL", url.clone()),
             ("RELINK_PORTAL_BRAND", BRAND.to_owned()),
+            ("RELINK_PORTAL_UI_MODE", mode.to_owned()),
             ("RELINK_LINK_KEY", LINK_KEY.to_owned()),
             ("RELINK_LOG", "debug".to_owned()),
         ];

@@ -134,6 +134,11 @@ pub(crate) async fn settings_that_contradict_each_other_are_told(_stage: &Stage)
             ("RELINK_PORTAL_URL", "https://relink.example.com"),
             ("RELINK_STRIPE_API_KEY", "rk_live_x"),
             ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_test_x"),
+            // Blanks around the comma of a rotation are no part of a key.
+            (
+                "RELINK_LINK_KEY",
+                "a-new-key-of-thirty-two-bytes-or-more , a-key-of-thirty-two-bytes-or-more",
+            ),
         ],
         &["RELINK_STRIPE_PUBLISHABLE_KEY is of test mode and RELINK_STRIPE_API_KEY of live mode"],
     )

@@ -38,11 +38,23 @@ impl Claim {
         Work: Fn(CancellationToken) -> Run,
         Run: Future<Output = ()>,
     {
+        let mut failing = false;
         while !stop.is_cancelled() {
             let now = self.wall.now();
-            if let Ok(true) = self.claim(now).await {
-                let held = stop.child_token();
-                tokio::join!(work(held.clone()), self.keep(held, now));
+            let claimed = self.claim(now).await;
+            let first_failure = !failing && claimed.is_err();
+            failing = claimed.is_err();
+            match claimed {
+                Ok(true) => {
+                    let held = stop.child_token();
+                    tokio::join!(work(held.clone()), self.keep(held, now));
+                }
+                Ok(false) => {}
+                // Else work that is never done looks like work of another process.
+                Err(error) if first_failure => {
+                    tracing::warn!(work = self.work, %error, "the work cannot be claimed");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 biased;

@@ -111,14 +111,17 @@ impl Refusal {
         }
     }
 
-    /// Whether a person on this side has to know: it is our broker, our clock, our load, or a
-    /// genuine event that found no place. What strangers send must not fill the log.
+    /// Whether a person on this side has to know: it is our broker, our clock, our load, a
+    /// genuine event that found no place, or maybe a wrong secret of ours. What else strangers
+    /// send must not fill the log.
     pub(crate) fn concerns_operator(self) -> bool {
         match self {
             Self::Publish(_)
             | Self::Envelope(_)
             | Self::Busy
-            | Self::Signature(Rejection::TooOld | Rejection::TooFarInFuture) => true,
+            | Self::Signature(Rejection::NoMatch | Rejection::TooOld | Rejection::TooFarInFuture) => {
+                true
+            }
             Self::Signature(_)
             | Self::TooLarge
             | Self::TooSlow

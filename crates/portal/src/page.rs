@@ -89,6 +89,12 @@ pub(crate) async fn complete(
     };
     match completed {
         Ok(response) => response,
+        // The customer may well have relinked: to say that nothing was changed, or to begin
+        // again, would be wrong. Stripe's own event tells the workers.
+        Err(trouble @ Trouble::Unavailable) => {
+            portal.count_page(trouble.as_str());
+            portal.layout.piece(trouble.status(), &Words::general(&portal.config).returned())
+        }
         Err(trouble) => portal.refuse(trouble, Shape::Piece),
     }
 }

@@ -62,9 +62,9 @@ pub(crate) enum RelinkError {
     /// The session is not of this authorization, or there is none.
     #[error("no such session of this authorization")]
     Foreign,
-    /// Stripe, the database or the bus is away.
+    /// Stripe is away, or has too much to do.
     #[error("not available: {0}")]
-    Away(&'static str),
+    Away(CallError),
     /// Stripe refuses it, and trying again will not help.
     #[error(transparent)]
     Refused(CallError),
@@ -77,15 +77,14 @@ impl RelinkError {
             Self::NotKnownYet => "not_known_yet",
             Self::NoKey => "no_api_key",
             Self::Foreign => "foreign",
-            Self::Away(why) => why,
-            Self::Refused(error) => error.as_str(),
+            Self::Away(error) | Self::Refused(error) => error.as_str(),
         }
     }
 }
 
 impl From<CallError> for RelinkError {
     fn from(error: CallError) -> Self {
-        if error.is_retryable() { Self::Away(error.as_str()) } else { Self::Refused(error) }
+        if error.is_retryable() { Self::Away(error) } else { Self::Refused(error) }
     }
 }
 
@@ -235,7 +234,7 @@ impl Relinks {
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, RelinkError> {
         let answered = tokio::time::timeout(PATIENCE, self.budget.spend(call));
-        Ok(answered.await.map_err(|_| RelinkError::Away("timeout"))??)
+        Ok(answered.await.map_err(|_| RelinkError::Away(CallError::Timeout))??)
     }
 }
 

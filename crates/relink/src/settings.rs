@@ -162,7 +162,8 @@ impl Problems {
     /// The links that prompts carry; `None` inside where there is no relink page.
     pub(crate) fn links(&mut self, args: LinkArgs) -> Option<Option<Links>> {
         let count = self.0.len();
-        let key = self.secret("RELINK_LINK_KEY", args.link_key, args.link_key_file);
+        let key = self.confidential("RELINK_LINK_KEY", args.link_key, args.link_key_file);
+        let is_unreadable = self.0.len() > count;
         let url = args.portal_url.filter(|url| !url.is_empty());
         let Some(url) = url else {
             if key.is_some() {
@@ -183,10 +184,17 @@ impl Problems {
             self.add("RELINK_PORTAL_URL must be scheme, host, port and path only");
         }
         let Some(key) = key else {
-            self.add("RELINK_LINK_KEY is not set; links to RELINK_PORTAL_URL are signed with it");
+            if !is_unreadable {
+                self.add(
+                    "RELINK_LINK_KEY is not set; links to RELINK_PORTAL_URL are signed with it",
+                );
+            }
             return None;
         };
-        let keys = key.split(',').map(str::trim).filter(|key| !key.is_empty());
+        let keys: Vec<&str> = key.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
+        if !keys.iter().all(|key| self.one_word("RELINK_LINK_KEY", key)) {
+            return None;
+        }
         match LinkSigner::new(keys) {
             Ok(signer) => Some(Some(Links::new(signer, &url))),
             Err(error) => {

@@ -227,6 +227,8 @@ pub(crate) struct Session {
     pub(crate) relink_account: Option<String>,
     pub(crate) hosted: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// Where the simulator's page is reached; absent: there is no page.
+    pub(crate) host: Option<String>,
     pub(crate) status: &'static str,
     pub(crate) accounts: Vec<String>,
     pub(crate) result: Option<SessionResult>,

@@ -126,9 +126,10 @@ pub(crate) fn session(of: &Session, accounts: Vec<Value>, shape: Shape, livemode
         Some(method) => json!({ "delivery_method": method, "return_url": of.return_url }),
         None => Value::Null,
     };
-    object["url"] = match hosted_by_url {
-        true => format!("https://connect.stripe.example/relink/{}", of.id).into(),
-        false => Value::Null,
+    object["url"] = match &of.host {
+        _ if !hosted_by_url => Value::Null,
+        Some(host) => format!("http://{host}/hosted/{}", of.id).into(),
+        None => format!("https://connect.stripe.example/relink/{}", of.id).into(),
     };
     if let Some(authorization) = &of.relink_authorization {
         object["relink_options"] =

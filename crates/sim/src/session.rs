@@ -19,6 +19,8 @@ pub(crate) struct NewSession {
     pub(crate) relink_account: Option<String>,
     pub(crate) hosted: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// Where the simulator's page is reached; absent: there is no page.
+    pub(crate) host: Option<String>,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             relink_account: new.relink_account,
             hosted: new.hosted,
             return_url: new.return_url,
+            host: new.host,
             status: "pending",
             accounts: Vec::new(),
             result: None,
@@ -99,6 +102,7 @@ impl State {
             relink_account: None,
             hosted: Some("url".into()),
             return_url: None,
+            host: None,
         }))
     }
 }

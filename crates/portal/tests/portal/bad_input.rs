@@ -89,6 +89,20 @@ async fn stripe_that_is_down_costs_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_relinked_is_not_told_that_nothing_changed_while_stripe_is_down() {
+    let stand = stand(USUAL).await;
+    let outage = stand.outage(1).await;
+    let (secret, completion) = stand.start(&outage.link).await;
+    stand.finish(&secret, "succeeded").await;
+    let fault = Fault { kind: FaultKind::ServerError, after: std::time::Duration::ZERO };
+    stand.sim.inject(fault, 20);
+    let (status, piece) = stand.complete(&outage.link, &completion).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(piece.contains("We are checking the result"), "{piece}");
+    assert!(!piece.contains("<button"), "{piece}");
+}
+
+#[tokio::test]
 async fn what_the_operator_has_to_mend_is_not_the_customers_fault() {
     for choice in
         [Choice { has_key: false, ..USUAL }, Choice { version: "2025-09-30.clover", ..USUAL }]

@@ -11,6 +11,8 @@ pub(crate) struct Call {
     /// The connected account it is about, or none.
     pub(crate) stripe_account: Option<String>,
     pub(crate) idempotency_key: Option<String>,
+    /// The simulator's own address, as the caller knows it.
+    pub(crate) host: Option<String>,
     /// Query and form parameters in the order they came, names as Stripe spells them.
     pub(crate) params: Vec<(String, String)>,
 }
@@ -38,6 +40,7 @@ impl Call {
             shape,
             stripe_account: text("Stripe-Account").map(String::from),
             idempotency_key: text("Idempotency-Key").map(String::from),
+            host: text(header::HOST.as_str()).map(String::from),
             params,
         })
     }

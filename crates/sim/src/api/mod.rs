@@ -1,10 +1,11 @@
 //! HTTP: the Stripe API under `/v1`, the control API under `/control`, the stand-in for
-//! Stripe.js under `/v3`.
+//! Stripe.js under `/v3`, that for Stripe's own relink page under `/hosted`.
 
 mod browser;
 mod call;
 mod control;
 mod failure;
+mod hosted;
 pub(crate) mod limit;
 mod list;
 mod stripe;
@@ -24,6 +25,7 @@ pub(crate) fn router(sim: Sim) -> Router {
         .route("/v3/stripe.js", get(browser::script))
         .route("/v3/sessions/offer", post(browser::offer))
         .route("/v3/sessions/finish", post(browser::finish))
+        .route("/hosted/{session}", get(hosted::show).post(hosted::finish))
         .route("/control/state", get(control::state))
         .route("/control/events", get(control::events))
         .route("/control/deliveries", get(control::deliveries))

@@ -16,6 +16,9 @@ use crate::version::Shape;
 /// How many idempotency keys are kept; Stripe keeps them for a day.
 const MAX_REPLAYS: usize = 10_000;
 
+/// What a session may ask for (Stripe's API: create a session, `permissions`).
+const PERMISSIONS: [&str; 4] = ["balances", "ownership", "payment_method", "transactions"];
+
 /// The parameters of a session that only preview versions have, whatever stands in brackets
 /// behind them.
 const PREVIEW_ONLY: [&str; 3] = ["relink_options", "ui_mode", "hosted"];
@@ -61,6 +64,11 @@ fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
     if permissions.is_empty() {
         return Err(Failure::parameter("permissions", "Missing required param: permissions."));
     }
+    let unknown = permissions.iter().find(|one| !PERMISSIONS.contains(&one.as_str()));
+    if let Some(one) = unknown {
+        let message = format!("Invalid permissions: must be one of {PERMISSIONS:?}, not {one}");
+        return Err(Failure::parameter("permissions", message));
+    }
     if call.shape != Shape::Preview
         && let Some(name) = PREVIEW_ONLY.into_iter().find(|name| call.names(name))
     {
@@ -84,6 +92,7 @@ fn create_session(state: &mut State, call: &Call) -> Result<Value, Failure> {
         relink_account,
         hosted,
         return_url: call.param("return_url").map(String::from),
+        host: call.host.clone(),
     });
     let session = state.sessions.get(&id).ok_or_else(Failure::server)?;
     Ok(state.render_session(session, call.shape))

@@ -192,3 +192,32 @@ async fn a_first_link_can_fail() {
         assert_eq!((&ended["status"], &ended["accounts"]["data"]), (&outcome.into(), &json!([])));
     }
 }
+
+#[tokio::test]
+async fn a_hosted_session_has_a_page_that_sends_the_browser_back() {
+    let hosted = [("ui_mode", "hosted"), ("return_url", "https://app.example.com/back")];
+    let scene = Scene::of(&hosted).await;
+    assert_eq!(scene.session["client_secret"], Value::Null);
+    let url = scene.session["url"].as_str().unwrap();
+    let http = reqwest::Client::builder();
+    let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let shown = http.get(url).send().await.unwrap().text().await.unwrap();
+    for outcome in ["succeeded", "left_out", "cancelled"] {
+        assert!(shown.contains(&format!("value=\"{outcome}\"")), "{shown}");
+    }
+    let choose = async |outcome: &str| {
+        let form = format!("outcome={outcome}");
+        http.post(url).body(form).send().await.unwrap()
+    };
+    assert_eq!(choose("no such outcome").await.status(), 400);
+    let ended = choose("left_out").await;
+    let back = ended.headers().get("location").map(|value| value.to_str().unwrap());
+    assert_eq!((ended.status().as_u16(), back), (303, Some("https://app.example.com/back")));
+    let account = |id: &String| scene.running.sim.account(id).unwrap();
+    let active = scene.accounts.iter().filter(|id| account(id)["status"] == "active").count();
+    assert_eq!(active, 2);
+    let over = http.get(url).send().await.unwrap().text().await.unwrap();
+    assert!(over.contains("is over"), "{over}");
+    let unknown = format!("{}x", url);
+    assert_eq!(http.get(unknown).send().await.unwrap().status(), 404);
+}

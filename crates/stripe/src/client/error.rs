@@ -1,5 +1,7 @@
 //! Why a call failed: a closed list that feeds log, metric and the retry ladder.
 
+use std::fmt;
+
 /// What Stripe said beside the refusal; neither holds anything of the request.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Trace {
@@ -7,6 +9,18 @@ pub struct Trace {
     pub code: Option<String>,
     /// The `Request-Id` header, by which Stripe's log and support find the request.
     pub request_id: Option<String>,
+}
+
+/// What is known of it, in brackets behind a sentence; nothing where nothing is known.
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, &self.request_id) {
+            (Some(code), Some(request)) => write!(f, " ({code}, request {request})"),
+            (Some(one), None) => write!(f, " ({one})"),
+            (None, Some(request)) => write!(f, " (request {request})"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// What is wrong with an answer, or with what was to be asked.
@@ -48,14 +62,14 @@ impl Malformed {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallError {
     /// Stripe knows no such object (404, code `resource_missing`).
-    #[error("no such object")]
+    #[error("no such object{0}")]
     NotFound(Trace),
     /// The key is not accepted (401).
-    #[error("the API key is not accepted")]
+    #[error("the API key is not accepted{0}")]
     Unauthorized(Trace),
     /// The key may not do this (403), or the endpoint does not exist for this version or account
     /// (404 without `resource_missing`): the preview is missing.
-    #[error("not permitted, or the preview is missing")]
+    #[error("not permitted, or the preview is missing{0}")]
     Permission(Trace),
     /// The key is of the other mode than the object, so nothing was sent: Stripe would answer
     /// that there is no such object.
@@ -65,15 +79,15 @@ pub enum CallError {
     /// them out of what it made.
     #[error(
         "the API key or version lacks the preview of relinking: use a *.preview version, and ask \
-         Stripe to enable it for the account"
+         Stripe to enable it for the account{0}"
     )]
     PreviewMissing(Trace),
     /// The account is inactive, so its data cannot be refreshed
     /// (`financial_connections_account_inactive`).
-    #[error("the account is inactive")]
+    #[error("the account is inactive{0}")]
     AccountInactive(Trace),
     /// Too many requests (429).
-    #[error("rate limited")]
+    #[error("rate limited{trace}")]
     RateLimited {
         /// `Stripe-Rate-Limited-Reason`; `None` with code `lock_timeout` is object contention.
         reason: Option<String>,
@@ -81,7 +95,7 @@ pub enum CallError {
         trace: Trace,
     },
     /// Stripe refused the request for another reason (other 3xx and 4xx).
-    #[error("refused with status {status}")]
+    #[error("refused with status {status}{trace}")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -89,7 +103,7 @@ pub enum CallError {
         trace: Trace,
     },
     /// Stripe could not do it (409, 5xx), also on the last retry.
-    #[error("failed with status {status}")]
+    #[error("failed with status {status}{trace}")]
     Server {
         /// The HTTP status.
         status: u16,
@@ -103,7 +117,7 @@ pub enum CallError {
     #[error("connection failed")]
     Connection,
     /// The answer, or the question, is not what it has to be.
-    #[error("malformed {}", what.as_str())]
+    #[error("malformed {}{trace}", what.as_str())]
     Malformed {
         /// What is wrong with it.
         what: Malformed,
@@ -176,5 +190,26 @@ impl CallError {
             | Self::Malformed { trace, .. } => Some(trace),
             Self::OtherMode | Self::Timeout | Self::Connection => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_the_request_by_which_stripe_finds_it() {
+        let said = |code: Option<&str>, request_id: Option<&str>| {
+            let (code, request_id) = (code.map(str::to_owned), request_id.map(str::to_owned));
+            CallError::Refused { status: 400, trace: Trace { code, request_id } }.to_string()
+        };
+        assert_eq!(said(None, None), "refused with status 400");
+        assert_eq!(said(None, Some("req_1")), "refused with status 400 (request req_1)");
+        assert_eq!(
+            said(Some("parameter_missing"), None),
+            "refused with status 400 (parameter_missing)"
+        );
+        let both = said(Some("parameter_missing"), Some("req_1"));
+        assert_eq!(both, "refused with status 400 (parameter_missing, request req_1)");
     }
 }
