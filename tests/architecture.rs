@@ -105,7 +105,11 @@ const CONFINED: [(&str, &[&str], &str); 13] = [
         &["relink-stripe", "relink-sim", "relink"],
         "`stripe` reads, `sim` sends webhooks, `relink` posts the commands of standalone",
     ),
-    ("axum", &["relink-ingress", "relink-portal", "relink-sim", "relink"], "only these listen"),
+    (
+        "axum",
+        &["relink-ingress", "relink-portal", "relink-sim", "relink", "relink-simulation"],
+        "only these listen; the simulation calls routers without listening",
+    ),
     ("hyper", &["relink-ingress"], "one bounded server for all listeners"),
     ("hyper-util", &["relink-ingress"], "one bounded server for all listeners"),
     ("clap", &["relink"], "flags and variables are read in one place"),
