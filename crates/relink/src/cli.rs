@@ -7,8 +7,8 @@ mod simulate;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use parked::{
-    AuditArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs, ShowArgs,
-    StatusArgs,
+    AuditArgs, ChangeArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs,
+    ShowArgs, StatusArgs,
 };
 pub(crate) use portal::{PortalArgs, PortalRoleArgs};
 pub(crate) use simulate::SimulateArgs;

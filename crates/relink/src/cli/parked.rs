@@ -68,8 +68,9 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
+/// What both changes are told.
 #[derive(Debug, Args)]
-pub(crate) struct RequeueArgs {
+pub(crate) struct ChangeArgs {
     /// Which, by their ids; without any those that the filter means
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
@@ -80,9 +81,6 @@ pub(crate) struct RequeueArgs {
     /// At most so many
     #[arg(long)]
     pub(crate) limit: Option<usize>,
-    /// How many a second
-    #[arg(long, default_value = "50")]
-    pub(crate) rate: String,
     /// Do it; without it they are only shown
     #[arg(long)]
     pub(crate) write: bool,
@@ -92,26 +90,21 @@ pub(crate) struct RequeueArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DropArgs {
-    /// Which, by their ids; without any those that the filter means
-    pub(crate) ids: Vec<String>,
+pub(crate) struct RequeueArgs {
     #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    /// All of them
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// At most so many
-    #[arg(long)]
-    pub(crate) limit: Option<usize>,
+    pub(crate) change: ChangeArgs,
+    /// How many a second
+    #[arg(long, default_value = "50")]
+    pub(crate) rate: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropArgs {
+    #[command(flatten)]
+    pub(crate) change: ChangeArgs,
     /// Why, for the ledger: one line
     #[arg(long)]
     pub(crate) reason: String,
-    /// Do it; without it they are only shown
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

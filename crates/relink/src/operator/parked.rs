@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::where_parked::{ALL, Opened, Wants, place, unavailable};
 use super::with_stripe::Progress;
 use crate::cli::{
-    AmqpArgs, DatabaseArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs,
-    ShowArgs,
+    AmqpArgs, ChangeArgs, DatabaseArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand,
+    RequeueArgs, ShowArgs,
 };
 use crate::failure::Failure;
 use crate::output::print;
@@ -90,12 +90,13 @@ async fn requeue(
     let wants = Wants::LittleOrNothing;
     let place = place(&mut problems, amqp, database, wants);
     let rate: Option<u32> = problems.positive("--rate", &args.rate);
-    let choice = choice(&mut problems, args.ids, args.filter, args.all);
+    let ChangeArgs { ids, filter, all, limit, write, json } = args.change;
+    let choice = choice(&mut problems, ids, filter, all);
     problems.done()?;
     let pause = Duration::from_secs(1) / rate.unwrap_or(1);
-    let change = Change { verb: "requeue", done: "requeued", json: args.json, limit: args.limit };
-    let opened = needed(place)?.open(wants, args.write).await?;
-    if !args.write {
+    let change = Change { verb: "requeue", done: "requeued", json, limit };
+    let opened = needed(place)?.open(wants, write).await?;
+    if !write {
         return change.preview(&opened, &choice).await;
     }
     let mut telling = change.telling();
@@ -117,12 +118,13 @@ async fn drop_some(
     let place = place(&mut problems, amqp, database, wants);
     let reason =
         DropReason::new(&args.reason).map_err(|wrong| problems.add(format!("--reason: {wrong}")));
-    let choice = choice(&mut problems, args.ids, args.filter, args.all);
+    let ChangeArgs { ids, filter, all, limit, write, json } = args.change;
+    let choice = choice(&mut problems, ids, filter, all);
     problems.done()?;
     let reason = reason.map_err(|()| incomplete())?;
-    let change = Change { verb: "drop", done: "dropped", json: args.json, limit: args.limit };
-    let opened = needed(place)?.open(wants, args.write).await?;
-    if !args.write {
+    let change = Change { verb: "drop", done: "dropped", json, limit };
+    let opened = needed(place)?.open(wants, write).await?;
+    if !write {
         return change.preview(&opened, &choice).await;
     }
     let mut telling = change.telling();
