@@ -109,6 +109,7 @@ impl Layout {
             let id = format!("id=\"{}\"", trouble.as_str());
             body = body.nest("template", &id, &words.trouble_with_button(trouble).body);
         }
+        body = body.nest("template", "id=\"returned\"", &words.returned().body);
         // Deferred scripts run in their order: ours first, so that it sees how the other fares.
         let source = attribute("src", &self.stripe_js);
         let stripe = Html::raw(&format!("<script id=\"stripe\" {source} defer></script>\n"));

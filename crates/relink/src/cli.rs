@@ -106,8 +106,8 @@ pub(crate) struct AmqpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: postgres://user:password@host:5432/name; for standalone, migrate and explain
-    /// sqlite://path as well
+    /// The database: postgres://user:password@host:5432/name; for standalone and what looks into
+    /// its file sqlite://path as well
     #[arg(long, env = "RELINK_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
     /// A file that holds it instead

@@ -33,7 +33,7 @@
     }
   }
 
-  function showTrouble(name) {
+  function showPrepared(name) {
     show(document.getElementById(name).innerHTML);
   }
 
@@ -61,7 +61,7 @@
   async function relink() {
     say(told.opening);
     if (!(await within(LOAD_PATIENCE_MS, loaded))) {
-      showTrouble("script");
+      showPrepared("script");
       return;
     }
     const started = await post("start", { attempt: attempt() });
@@ -78,8 +78,13 @@
       // How it went is not the browser's to say: the server asks Stripe.
     }
     say(told.checking);
-    const ended = await post("complete", { completion });
-    show(await ended.text());
+    try {
+      const ended = await post("complete", { completion });
+      show(await ended.text());
+    } catch {
+      // The customer may well have relinked; Stripe tells the server by itself.
+      showPrepared("returned");
+    }
   }
 
   main.addEventListener("click", async (event) => {
@@ -91,7 +96,7 @@
     try {
       await relink();
     } catch {
-      showTrouble("unavailable");
+      showPrepared("unavailable");
     } finally {
       busy = false;
       main.removeAttribute("aria-busy");

@@ -46,7 +46,7 @@ pub(super) fn event(event: &Value, now_unix_s: i64) -> Line {
         }
         _ => {
             let status = object["status"].as_str().unwrap_or_default();
-            format!("the customer's relink session has {}", plain(status))
+            format!("the customer's relink session {}", session_word(status))
         }
     };
     let what = if kind.contains(".session.") { "session updated".to_owned() } else { plain(what) };
@@ -171,5 +171,13 @@ fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// How a session that is over reads in a sentence.
+fn session_word(status: &str) -> String {
+    match status {
+        "cancelled" => "was cancelled".to_owned(),
+        other => format!("has {}", plain(other)),
     }
 }
