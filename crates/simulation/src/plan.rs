@@ -151,17 +151,6 @@ impl Plan {
         &self.taken
     }
 
-    /// Whether events tell every change of an expected date: a relink removes it silently, and
-    /// only preview bodies carry it.
-    pub(crate) fn tells_dates(&self) -> bool {
-        let silent = |step: Step| {
-            use Happening::{Relink, RelinkAnew, RelinkElsewhere, RelinkOne, RelinkSilently};
-            let relinks = [Relink, RelinkSilently, RelinkOne, RelinkElsewhere, RelinkAnew];
-            relinks.contains(&step.happening)
-        };
-        self.bodies == Bodies::Preview && !self.taken_steps().any(|(_, step)| silent(step))
-    }
-
     pub(crate) fn probability(&self, fault: Fault) -> f64 {
         self.faults.get(&fault).copied().unwrap_or(0.0)
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use relink_sim::{
-    Action, Cause, Feature, Link, NumberStatus, Outcome, RefreshStatus, Relink, Target, Verb,
+    Action, Cause, Change, Feature, Link, NumberStatus, Outcome, RefreshStatus, Relink, Target,
+    Verb,
 };
 use serde_json::Value;
 
@@ -25,19 +26,29 @@ pub(crate) struct Truth {
     pub(crate) superseded: BTreeSet<String>,
     /// Authorizations that took over from another one.
     pub(crate) successors: BTreeSet<String>,
+    /// Accounts whose expected date went without an event: a relink removes it silently.
+    pub(crate) silent: BTreeSet<String>,
 }
 
 /// An account as it is at Stripe.
 struct Known {
     id: String,
     authorization: String,
+    bank: String,
     status: String,
 }
 
 impl Truth {
     pub(crate) fn new(stage: &Arc<Stage>, hosts: &Arc<Hosts>) -> Self {
         let (stage, hosts) = (Arc::clone(stage), Arc::clone(hosts));
-        Self { stage, hosts, next: 0, superseded: BTreeSet::new(), successors: BTreeSet::new() }
+        Self {
+            stage,
+            hosts,
+            next: 0,
+            superseded: BTreeSet::new(),
+            successors: BTreeSet::new(),
+            silent: BTreeSet::new(),
+        }
     }
 
     /// Lets everything happen that the plan names.
@@ -52,7 +63,6 @@ impl Truth {
     fn take(&mut self, number: usize, step: Step) {
         self.stage.wind_stripes_clock();
         let accounts = self.accounts();
-        let superseded = self.superseded.len();
         let Some(verb) = self.verb(number, step, &accounts) else {
             self.stage.note("bank", format_args!("step {number}: there is nothing to meet"));
             return;
@@ -61,9 +71,7 @@ impl Truth {
         let told = format!("{:?}", step.happening);
         match self.stage.sim.apply(verb) {
             Ok(change) => {
-                if self.superseded.len() > superseded {
-                    self.successors.extend(change.authorization.clone());
-                }
+                self.learn(step.happening, &change, &accounts);
                 let what = change.accounts.join(" ");
                 self.stage.note("bank", format_args!("step {number}: {told} {what}"));
             }
@@ -72,6 +80,35 @@ impl Truth {
             }
         }
         self.send();
+    }
+
+    /// What the comparison in the end has to know of it.
+    fn learn(&mut self, happening: Happening, change: &Change, before: &[Known]) {
+        use Happening::{MoveDate, Relink, RelinkAnew, RelinkElsewhere, RelinkOne};
+        use Happening::{RelinkSilently, RemoveDate, Warn};
+        match happening {
+            Relink | RelinkSilently | RelinkOne => {
+                self.silent.extend(change.accounts.iter().cloned());
+            }
+            Warn | MoveDate | RemoveDate => {
+                self.silent.retain(|account| !change.accounts.contains(account));
+            }
+            RelinkElsewhere | RelinkAnew => {
+                self.silent.extend(change.accounts.iter().cloned());
+                // Whoever has the same bank accounts under a newer authorization needs none of
+                // the older ones.
+                let (new, old) = (change.authorization.as_deref(), before.iter());
+                let bank = |id: &str| {
+                    let state = self.stage.sim.authorization(id).unwrap_or_default();
+                    state["institution_name"].as_str().unwrap_or_default().to_owned()
+                };
+                let at = new.map(bank).unwrap_or_default();
+                let same = old.filter(|one| one.bank == at && Some(&*one.authorization) != new);
+                self.superseded.extend(same.map(|one| one.authorization.clone()));
+                self.successors.extend(new.map(str::to_owned));
+            }
+            _ => {}
+        }
     }
 
     /// Sends what Stripe has made by now; a call of its API makes events, too.
@@ -89,6 +126,7 @@ impl Truth {
         let known = |one: &Value| Known {
             id: text(&one["id"]),
             authorization: text(&one["authorization"]),
+            bank: text(&one["institution_name"]),
             status: text(&one["status"]),
         };
         state["accounts"].as_array().into_iter().flatten().map(known).collect()
@@ -150,11 +188,9 @@ impl Truth {
                 Verb::Relink(Relink { accounts: Some(vec![account]), ..relink })
             }
             Happening::RelinkElsewhere => {
-                self.superseded.insert(authorization);
                 Verb::Relink(Relink { new_authorization: true, ..relink })
             }
             Happening::RelinkAnew => {
-                self.superseded.insert(authorization);
                 Verb::Relink(Relink { new_authorization: true, new_account_ids: true, ..relink })
             }
             Happening::RelinkInVain => {

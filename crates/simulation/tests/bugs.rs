@@ -28,7 +28,7 @@ const FIRST_SEEDS: [(Bug, u64); 18] = [
     (Bug::PublishErrorIgnored, 3),
     (Bug::RelayAsleep, 1),
     (Bug::LateNewsWins, 8),
-    (Bug::FirstOfASecondStays, 219),
+    (Bug::FirstOfASecondStays, 145),
     (Bug::NoDoubt, 18),
     (Bug::NoSiblingVerify, 3),
     (Bug::NoSecondRead, 203),
