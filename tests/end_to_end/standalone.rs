@@ -163,6 +163,13 @@ pub(crate) async fn a_ga_destination_costs_one_read_and_gives_the_same_prompt(st
         other => Err(format!("{other} reads for the authorization")),
     })
     .await;
+    // Its answer, too: while a read is under way a second one is not asked for.
+    let at = vec![("RELINK_DATABASE_URL", database.clone())];
+    until(async || match run(&["explain", &authorization], &at).await.status.success() {
+        true => Ok(()),
+        false => Err("the authorization is not known".to_owned()),
+    })
+    .await;
     sim.expire(&authorization).unwrap();
     until(async || match count("prompt_relink") {
         1 => Ok(()),
