@@ -10,8 +10,8 @@
 //!
 //! At every step the promises of `watch.rs` must hold. Then the faults stop, everything comes to
 //! rest, and Relink must know Stripe's truth and have said what somebody would have said who saw
-//! everything at once (`converge.rs`): first as far as events tell – without expected dates, which
-//! a relink removes silently –, then, after everything was read back, without exception.
+//! everything at once (`converge.rs`): first as far as events tell – a relink, for one, removes
+//! expected dates silently –, then, after everything was read back, without exception.
 //!
 //! What it does not show: how PostgreSQL and RabbitMQ behave. The suites with real servers do.
 //!
