@@ -18,6 +18,7 @@ pub(crate) struct Before {
     pub(crate) expiring: bool,
     pub(crate) came_back: bool,
     pub(crate) expects_nothing: Option<Second>,
+    pub(crate) unexplained: bool,
 }
 
 /// What moves along with an account.
@@ -43,6 +44,7 @@ impl Deciding<'_> {
             expiring: account.is_expiring(),
             came_back: account.came_back_at().is_some(),
             expects_nothing: account.expects_nothing_since(),
+            unexplained: account.is_unexplained(),
         };
         let merged = account.merge(seen);
         let home = HomeKey { scope: self.scope.clone(), home: account.home(&seen.account) };
@@ -192,6 +194,11 @@ impl Deciding<'_> {
             if !is_planted(Bug::NoSecondRead) {
                 aggregate.state.rechecks.insert(id.clone(), at);
             }
+        }
+        if account.is_unexplained() && merged.stale && is_event && !before.unexplained {
+            // Late news of a recovery: the details that are known belong to the outage before.
+            let wanted = account.inactive.map_or(second, |stamp| stamp.0);
+            self.ask_account(aggregate, id, Because::UnknownDetails, wanted);
         }
         if account.is_unexplained() && !merged.stale {
             if is_event && !read_since {

@@ -104,6 +104,24 @@ fn unknown_details_are_verified_and_nobody_is_prompted_before_the_answer() {
 }
 
 #[test]
+fn a_recovery_that_is_told_late_shows_that_the_known_details_are_of_another_outage() {
+    let mut desk = Desk::new(5);
+    desk.see(expired("fca_a").event(0));
+    let mut again = expired("fca_a").seen(Stamp::event(START + 200));
+    again.details = Details::Absent;
+    desk.see(Happened::AccountObserved(Box::new(again)));
+    assert_eq!(desk.count("verify_accounts"), 0, "the same outage, as far as is known");
+    let mut between = expired("fca_a").active().seen(Stamp::event(START + 100));
+    between.details = Details::Absent;
+    let decision = desk.see(Happened::AccountObserved(Box::new(between)));
+    assert_eq!(decision.verdict, Verdict::Stale);
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!(verify.because, Because::UnknownDetails);
+    desk.see(expired("fca_a").inactive("access_denied", "relink_required").read(300));
+    assert_eq!(desk.aggregate(X).state.verifies.len(), 0, "answered");
+}
+
+#[test]
 fn a_read_that_cannot_explain_asks_for_nothing_more() {
     let mut desk = Desk::new(0);
     desk.see(Truth::new("fca_a", X).inactive("institution_merged", "contact_them").event(0));
