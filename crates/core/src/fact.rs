@@ -16,7 +16,8 @@ use crate::time::{Second, Span, Time};
 pub(crate) struct Before {
     pub(crate) status: Option<Status>,
     pub(crate) expiring: bool,
-    pub(crate) came_back: bool,
+    /// The stamp of the latest outage that was known.
+    pub(crate) outage: Option<Stamp>,
     pub(crate) expects_nothing: Option<Second>,
     pub(crate) unexplained: bool,
 }
@@ -42,7 +43,7 @@ impl Deciding<'_> {
         let before = Before {
             status: account.status(),
             expiring: account.is_expiring(),
-            came_back: account.came_back_at().is_some(),
+            outage: account.inactive,
             expects_nothing: account.expects_nothing_since(),
             unexplained: account.is_unexplained(),
         };

@@ -43,9 +43,10 @@ impl Deciding<'_> {
             let because = if needs_relink { Because::Siblings } else { Because::Forecast };
             self.ask_account(aggregate, id, because, since);
         }
-        // Its outage is told after its return: the return could not show before.
+        // An outage is told after its end: that it had come back from this one could not show
+        // before, whichever earlier ones are known.
         if let Some(second) = account.came_back_at()
-            && !before.came_back
+            && account.inactive > before.outage
         {
             self.suspect_siblings(aggregate, id, Stamp(second, Source::Event));
         }

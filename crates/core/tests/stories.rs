@@ -314,6 +314,20 @@ fn an_outage_told_after_its_end_still_makes_its_siblings_doubtful() {
 }
 
 #[test]
+fn a_second_outage_told_after_its_end_makes_its_siblings_doubtful_again() {
+    let mut desk = Desk::new(5);
+    desk.see(expired("fca_a").event(1000));
+    desk.see(expired("fca_a").active().event(2000));
+    desk.see(expired("fca_a").active().event(4000));
+    desk.see(expired("fca_b").read(3000));
+    let asked = desk.count("verify_accounts");
+    desk.see(expired("fca_a").event(3000));
+    assert_eq!(desk.count("verify_accounts"), asked + 1);
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!((verify.accounts[0].as_str(), verify.because), ("fca_b", Because::Siblings));
+}
+
+#[test]
 fn an_outage_told_after_a_siblings_return_is_read_back() {
     let mut desk = Desk::new(5);
     desk.see(expired("fca_a").event(1000));
