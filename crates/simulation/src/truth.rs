@@ -28,6 +28,8 @@ pub(crate) struct Truth {
     pub(crate) successors: BTreeSet<String>,
     /// Accounts whose expected date went without an event: a relink removes it silently.
     pub(crate) silent: BTreeSet<String>,
+    /// Banks at which accounts were linked once more under new ids.
+    anew: BTreeSet<String>,
 }
 
 /// An account as it is at Stripe.
@@ -48,6 +50,7 @@ impl Truth {
             superseded: BTreeSet::new(),
             successors: BTreeSet::new(),
             silent: BTreeSet::new(),
+            anew: BTreeSet::new(),
         }
     }
 
@@ -106,6 +109,14 @@ impl Truth {
                 let same = old.filter(|one| one.bank == at && Some(&*one.authorization) != new);
                 self.superseded.extend(same.map(|one| one.authorization.clone()));
                 self.successors.extend(new.map(str::to_owned));
+                // The same account at the bank under two ids, and then moved: which of the two
+                // stands for the other hangs on when each was seen, as with those left.
+                if self.anew.contains(&at) {
+                    self.superseded.extend(new.map(str::to_owned));
+                }
+                if happening == RelinkAnew {
+                    self.anew.insert(at);
+                }
             }
             _ => {}
         }
