@@ -20,6 +20,12 @@ use serde_json::value::RawValue;
 const PATIENCE: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
 
+/// Waits between attempts to publish one observation: short, because a delivery waits for it. A
+/// command that asks for many would otherwise begin anew for each that the bus did not take, and
+/// with a bus that takes two of three it would hardly ever come to its end.
+const PERSISTENCE: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
 /// Reads within the budget and publishes observations.
 #[derive(Clone)]
 pub struct Observer {
@@ -190,7 +196,9 @@ impl Observer {
     ) -> Result<(), Trouble> {
         let read_at = read.map_or_else(|| self.now_s(), |read| read.date_unix_seconds);
         let object = read.map(|read| &*read.body);
-        self.publish(scope, &Seen { kind, subject, read_at, object }, because).await
+        let seen = Seen { kind, subject, read_at, object };
+        let publish = || self.publish(scope, &seen, because);
+        again_after(&PERSISTENCE, publish, Trouble::may_pass, quietly).await
     }
 
     pub(crate) async fn publish(
@@ -244,11 +252,24 @@ where
     Error: fmt::Display,
     Work: Future<Output = Result<T, Error>>,
 {
-    for pause in PATIENCE {
+    again_after(&PATIENCE, work, is_worth_it, waiting).await
+}
+
+async fn again_after<T, Error, Work>(
+    pauses: &[Duration],
+    work: impl Fn() -> Work,
+    is_worth_it: impl Fn(&Error) -> bool,
+    waiting: Waiting,
+) -> Result<T, Error>
+where
+    Error: fmt::Display,
+    Work: Future<Output = Result<T, Error>>,
+{
+    for pause in pauses {
         match work().await {
             Err(error) if is_worth_it(&error) => {
-                waiting(&error, pause);
-                tokio::time::sleep(pause).await;
+                waiting(&error, *pause);
+                tokio::time::sleep(*pause).await;
             }
             result => return result,
         }
