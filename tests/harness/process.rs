@@ -89,9 +89,17 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.out).unwrap()).into_owned()
     }
 
+    /// Its number.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it still runs")
+    }
+
     /// How many bytes of memory it holds, as Linux counts them.
     pub fn resident_bytes(&self) -> u64 {
-        let id = self.child.id().expect("it still runs");
+        let id = self.id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

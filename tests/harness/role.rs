@@ -117,6 +117,17 @@ impl Role {
         .await;
     }
 
+    /// Waits until it answers at all.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub async fn answers(&mut self) {
+        while get(self.admin, "/healthz").await.is_err() {
+            assert!(self.process.ended().is_none(), "{} ended", self.name);
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// The admin pages, as an operator and a scraper see them.
     pub async fn has_its_pages(&self, role: &str) {
         for (path, part) in [("/healthz", "ok"), ("/readyz", ""), ("/metrics", "relink_build_info")]

@@ -53,13 +53,16 @@ postgres_launch() {
 
 # The server on its port: for the first time, or again with its data after it ended.
 postgres_spawn() {
+    local -a durability=(-c fsync=off -c full_page_writes=off)
+    # What is measured has to be what a real server does.
+    [[ -z ${RELINK_TEST_DURABLE:-} ]] || durability=(-c shared_buffers=1GB -c max_wal_size=4GB)
     # SIGINT is the fast shutdown: it also releases shared memory. Nothing here has to outlive a
     # crash of the machine, and a database for every test would otherwise be mostly waiting for the
     # disk; processes, the server's among them, may still be killed at any time.
     spawn "$1" INT "$SERVERS_DIR/postgres.log" HOME="$SERVERS_DIR/postgres" \
         "$(postgres_bin)/postgres" -D "$SERVERS_DIR/postgres/data" -p "$POSTGRES_PORT" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200 \
-        -c fsync=off -c full_page_writes=off
+        "${durability[@]}"
     POSTGRES_PID=$SPAWNED_PID
     wait_until 60 postgres_settled && running "$POSTGRES_PID"
 }

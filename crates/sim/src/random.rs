@@ -48,6 +48,11 @@ impl Random {
         whole.mul_f64(self.travel.random::<f64>())
     }
 
+    /// A number between 0 and 1, from the stream that ids come from.
+    pub(crate) fn part(&mut self) -> f64 {
+        self.ids.random()
+    }
+
     /// A whole number below `limit`, from the stream that ids come from; 0 for a limit of 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         if limit == 0 { 0 } else { self.ids.random_range(0..limit) }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::SimConfig;
 use crate::event::EventType;
-use crate::model::RefreshStatus;
+use crate::model::{Action, Cause, RefreshStatus, Status};
 use crate::signature::signature_header;
 use crate::state::State;
 use crate::verb::{Feature, Link, Relink, Target, Verb};
@@ -46,11 +46,44 @@ impl TrafficEvent {
     }
 }
 
-/// An endless stream of events: first every link, then outages, warnings, relinks and refreshes.
+/// What an event is about, for the mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Something has changed: linked, deactivated, reactivated, a session has ended.
+    Fact,
+    /// Data was fetched, or could not be.
+    Refresh,
+    /// A deactivation is expected, or its date has moved.
+    Forecast,
+}
+
+/// Of a hundred events after the links: so many of each sort.
+const MIX: [(Sort, usize); 3] = [(Sort::Fact, 63), (Sort::Refresh, 26), (Sort::Forecast, 11)];
+
+impl EventType {
+    fn sort(self) -> Sort {
+        match self {
+            Self::AccountRefreshedBalance
+            | Self::AccountRefreshedOwnership
+            | Self::AccountRefreshedTransactions => Sort::Refresh,
+            Self::AccountUpcomingDeactivation
+            | Self::AccountExpectedDeactivationDateUpdated
+            | Self::AuthorizationUpcomingDeactivation
+            | Self::AuthorizationExpectedDeactivationDateUpdated => Sort::Forecast,
+            _ => Sort::Fact,
+        }
+    }
+}
+
+/// An endless stream of events: first every link, then facts, refreshes and forecasts in the
+/// proportion of a product that is in use, siblings in bursts, a few authorizations much more
+/// often than the many (Zipf's law).
 pub struct Traffic {
     state: State,
     links: VecDeque<Link>,
     authorizations: Vec<String>,
+    /// How many events of each sort of [`MIX`] there were after the links.
+    made: [usize; MIX.len()],
 }
 
 impl Traffic {
@@ -66,7 +99,24 @@ impl Traffic {
             state: State::new(sim),
             links: (0..config.authorizations.max(1)).map(link).collect(),
             authorizations: Vec::new(),
+            made: [0; MIX.len()],
         }
+    }
+
+    /// Whether all that has happened so far was handed out.
+    pub fn rests(&self) -> bool {
+        self.state.events.is_empty()
+    }
+
+    /// Every account with its status, as it is once all events so far have been made.
+    pub fn statuses(&self) -> Vec<(String, &'static str)> {
+        let word = |status| match status {
+            Status::Active => "active",
+            Status::Inactive => "inactive",
+            Status::Disconnected => "disconnected",
+        };
+        let accounts = self.state.accounts.values();
+        accounts.map(|account| (account.id.clone(), word(account.status))).collect()
     }
 
     /// Makes one thing happen. Refusals are fine: the next thing is another.
@@ -78,31 +128,97 @@ impl Traffic {
             self.authorizations.extend(linked.authorization);
             return;
         }
-        let chosen = self.state.random.below(self.authorizations.len());
-        let authorization = self.authorizations[chosen].clone();
-        let members = self.state.members(&authorization);
-        let account = members[self.state.random.below(members.len())].clone();
-        let expected_deactivation_date = now_ms / 1000 + 30 * 86_400;
-        let relink = Relink { authorization: Some(authorization.clone()), ..Relink::default() };
-        let verb = match self.state.random.below(10) {
-            0 => Verb::Expire { authorization },
-            1 => Verb::Deny(Target::Account(account)),
-            2 => Verb::Warn { authorization, expected_deactivation_date, cause: None },
-            3 => Verb::Reactivate(Target::Account(account)),
-            4..=6 => Verb::Relink(relink),
-            7 => Verb::Refresh {
-                account,
-                feature: Feature::Transactions,
-                status: RefreshStatus::Failed,
-            },
-            _ => Verb::Refresh {
-                account,
-                feature: Feature::Balance,
-                status: RefreshStatus::Succeeded,
-            },
+        let verb = match self.due() {
+            Sort::Fact => self.fact(),
+            Sort::Refresh => self.refresh(),
+            Sort::Forecast => self.forecast(now_ms / 1000),
         };
         // A warning to an inactive authorization is refused, for one.
         let _ = self.state.apply(verb);
+        // All that were made before have been handed out, or nothing would have to happen.
+        for event in &self.state.events {
+            let sort = event.kind.sort();
+            let place = MIX.iter().position(|(one, _)| *one == sort).unwrap_or(0);
+            self.made[place] += 1;
+        }
+    }
+
+    /// The sort that is furthest behind its share.
+    fn due(&self) -> Sort {
+        let behind = MIX
+            .iter()
+            .zip(self.made)
+            .min_by(|((_, a), made_a), ((_, b), made_b)| (made_a * b).cmp(&(made_b * a)));
+        behind.map_or(Sort::Fact, |((sort, _), _)| *sort)
+    }
+
+    /// An authorization: the one of rank `r` about `1 / r` times as often as the first.
+    fn any(&mut self) -> String {
+        let most = self.authorizations.len();
+        let part = self.state.random.part();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rank, roughly"
+        )]
+        let rank = (most as f64).powf(part) as usize;
+        self.authorizations[rank.clamp(1, most) - 1].clone()
+    }
+
+    fn fact(&mut self) -> Verb {
+        let authorization = self.any();
+        let members = self.state.members(&authorization);
+        let account = members[self.state.random.below(members.len())].clone();
+        let broken = members.iter().any(|id| {
+            self.state.accounts.get(id).is_some_and(|one| one.status == Status::Inactive)
+        });
+        if broken {
+            match self.state.random.below(3) {
+                0 => Verb::Reactivate(Target::Authorization(authorization)),
+                _ => Verb::Relink(Relink {
+                    authorization: Some(authorization),
+                    send_session: true,
+                    ..Relink::default()
+                }),
+            }
+        } else {
+            match self.state.random.below(4) {
+                0 => Verb::Deny(Target::Account(account)),
+                _ => Verb::Expire { authorization },
+            }
+        }
+    }
+
+    fn refresh(&mut self) -> Verb {
+        let members = self.any();
+        let members = self.state.members(&members);
+        let account = members[self.state.random.below(members.len())].clone();
+        let features = [Feature::Balance, Feature::Transactions];
+        let feature = features[self.state.random.below(features.len())];
+        let status = match self.state.random.below(10) {
+            0 => RefreshStatus::Failed,
+            _ => RefreshStatus::Succeeded,
+        };
+        Verb::Refresh { account, feature, status }
+    }
+
+    fn forecast(&mut self, now_unix_s: i64) -> Verb {
+        let authorization = self.any();
+        let date_unix_s = now_unix_s + 30 * 86_400;
+        if self.state.random.below(2) == 0 {
+            return Verb::Warn {
+                authorization,
+                expected_deactivation_date: date_unix_s,
+                cause: None,
+            };
+        }
+        Verb::MoveDate {
+            authorization,
+            expected_deactivation_date: Some(date_unix_s + 86_400),
+            action: Some(Action::RelinkRequired),
+            cause: Some(Cause::AccessExpired),
+        }
     }
 }
 

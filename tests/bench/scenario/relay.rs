@@ -1,0 +1,101 @@
+//! From the outbox to the broker: what a scheduler does with commands that their workers left.
+
+use std::time::{Duration, Instant};
+
+use relink_tests::place::Place;
+use relink_tests::process::free_address;
+use relink_tests::stage::Stage;
+use tokio_postgres::Client;
+
+use super::{LOOK, Plan, Watch, bare_settings};
+use crate::limit::{Bare, COMMANDS, SCHEMA, channel, purge, queue, waiting};
+use crate::report::{RELINK, Report, Sample};
+
+/// A command as it lies in the outbox; its body is that of a `pause_data`.
+const OURS: &str = "INSERT INTO outbox \
+    (id, kind, scope, correlation, decided_ms, body, claimed_until_ms) \
+    SELECT 'live:fca_' || n || ':pause-1', 'pause_data', 'live', 'evt_' || n, \
+    (extract(epoch FROM now()) * 1000)::bigint, convert_to($1::text, 'UTF8'), 0 \
+    FROM generate_series(1, $2::bigint) AS n";
+
+const BARE: &str = "INSERT INTO outbox (routing_key, payload) \
+    SELECT 'command', convert_to($1::text, 'UTF8') FROM generate_series(1, $2::bigint)";
+
+/// A queue of a platform's.
+const PLATFORM: &str = "platform.commands";
+
+pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
+    let (ours, bare) = (stage.place("relink").await, stage.place("bare").await);
+    ours.migrate().await;
+    let body = command();
+    bare.database().await.batch_execute(SCHEMA).await.unwrap();
+    let (_one, broker) = channel(&ours.amqp_url).await;
+    queue(&broker, PLATFORM).await;
+    super::end_to_end::bind(&broker, PLATFORM).await;
+    let (_other, bare_broker) = channel(&bare.amqp_url).await;
+    for _ in 0..plan.rounds {
+        let database = ours.database().await;
+        insert(&database, OURS, &body, plan.events).await;
+        let sample = ours_empties(&ours, &database, plan.events).await;
+        assert_eq!(waiting(&broker, PLATFORM).await, plan.events, "commands at the platform");
+        purge(&broker, PLATFORM).await;
+        report.add("relay", "alone", RELINK, sample);
+
+        queue(&bare_broker, COMMANDS).await;
+        insert(&bare.database().await, BARE, &body, plan.events).await;
+        let settings = bare_settings(&bare, free_address(), 0);
+        let mut program = Bare::start("relay", &settings);
+        let watch = Watch::begin(vec![program.id()]);
+        let line = program.line().await;
+        let took: f64 = line.strip_prefix("done ").unwrap().parse().unwrap();
+        report.add("relay", "alone", "bare", watch.end(plan.events as f64 / took, vec![]));
+        program.stop().await;
+    }
+}
+
+/// The envelope of a command.
+fn command() -> String {
+    serde_json::json!({
+        "specversion": "1.0", "id": "live:fca_1PauseMeForTheBench000000:pause-1",
+        "source": "/relink/live", "type": "relink.pause_data.v1",
+        "subject": "fca_1PauseMeForTheBench000000", "time": "2026-11-01T12:00:00.000Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "account": "fca_1PauseMeForTheBench000000", "account_version": 1,
+            "authorization": "fcauth_1PauseMeForTheBench0000", "institution_name": "Bank 7",
+            "holder": { "type": "customer", "id": "cus_Load00000000000000000007" },
+            "status": "inactive", "cause": "access_expired", "action": "relink_required",
+        },
+    })
+    .to_string()
+}
+
+async fn insert(database: &Client, sql: &str, body: &str, count: usize) {
+    let count = i64::try_from(count).unwrap();
+    database.execute(sql, &[&body, &count]).await.unwrap();
+    database.batch_execute("VACUUM ANALYZE outbox").await.unwrap();
+}
+
+async fn ours_empties(place: &Place, database: &Client, count: usize) -> Sample {
+    let mut scheduler = place.launch("scheduler", &["scheduler"], &[]);
+    scheduler.answers().await;
+    let watch = Watch::begin(vec![scheduler.process.id()]);
+    let left = async || {
+        let row = database.query_one("SELECT count(*) FROM outbox", &[]).await.unwrap();
+        usize::try_from(row.get::<_, i64>(0)).unwrap()
+    };
+    let mut begun = None;
+    loop {
+        let (now, left) = (Instant::now(), left().await);
+        if left < count && begun.is_none() {
+            begun = Some((now, left));
+        }
+        if left == 0 {
+            let (since, first) = begun.unwrap();
+            let sample = watch.end(first as f64 / (now - since).as_secs_f64(), vec![]);
+            scheduler.process.stop().await;
+            return sample;
+        }
+        tokio::time::sleep(LOOK.max(Duration::from_millis(20))).await;
+    }
+}
