@@ -1,10 +1,14 @@
 //! Connecting, and what the broker's errors mean.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
+use relink_tls::{ClientTls, Peer};
 
 use crate::config::RabbitConfig;
 
@@ -45,6 +49,10 @@ impl From<lapin::Error> for Trouble {
     fn from(error: lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(error) => classify(error),
+            ErrorKind::IOError(cause) => match Peer::Broker.why(&**cause) {
+                Some(text) => Self::Misconfigured(text),
+                None => Self::Away(error.to_string()),
+            },
             _ => Self::Away(error.to_string()),
         }
     }
@@ -80,8 +88,14 @@ pub(crate) async fn connect(config: &RabbitConfig, purpose: &str) -> Result<Conn
         .with_connection_name(format!("{} {purpose}", config.connection_name).into())
         .with_client_property("product".into(), "relink".into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-    let connecting = Connection::connect_uri(config.uri(), properties);
-    match bounded(config.connect_timeout, "the login", connecting).await {
+    let connected = if config.is_encrypted() {
+        let connecting = connect_encrypted(config.uri(), config.tls.clone(), properties);
+        bounded(config.connect_timeout, "the login", connecting).await
+    } else {
+        let connecting = Connection::connect_uri(config.uri(), properties);
+        bounded(config.connect_timeout, "the login", connecting).await
+    };
+    match connected {
         // A broker that hangs up during the login instead of saying why leaves nothing to go by.
         Err(Trouble::Away(text)) => Err(Trouble::Away(format!(
             "no connection to {} as `{}`: {text}",
@@ -90,6 +104,24 @@ pub(crate) async fn connect(config: &RabbitConfig, purpose: &str) -> Result<Conn
         ))),
         other => other,
     }
+}
+
+/// As the library does it, but with certificates that are read now, and with no authority but
+/// those that the operator named: the library would trust the machine's as well.
+async fn connect_encrypted(
+    uri: AMQPUri,
+    tls: ClientTls,
+    properties: ConnectionProperties,
+) -> lapin::Result<Connection> {
+    let runtime = lapin::runtime::default_runtime()?;
+    let connect = async move |mut uri: AMQPUri, runtime| {
+        let config = tls.config().map_err(io::Error::other)?;
+        uri.scheme = AMQPScheme::AMQP;
+        let stream = uri.connect_async(&runtime).await?;
+        let connector = RustlsConnector::from(config);
+        Ok(stream.into_rustls(&connector, &uri.authority.host).await?)
+    };
+    Connection::connector(uri, runtime, connect, properties).await
 }
 
 /// Waits for an answer of the broker, but not for ever.
