@@ -53,6 +53,9 @@ impl From<lapin::Error> for Trouble {
                 Some(text) => Self::Misconfigured(text),
                 None => Self::Away(error.to_string()),
             },
+            ErrorKind::ParsingError(_) => Self::Away(format!(
+                "{error}: what answers does not speak AMQP; where it wants TLS, write amqps://"
+            )),
             _ => Self::Away(error.to_string()),
         }
     }
