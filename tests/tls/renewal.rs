@@ -18,8 +18,10 @@ pub(crate) async fn authorities_and_certificates_of_both_sides_change_while_role
     let feed = Feed::new(seed(801), 6, 40);
     let (first, second) = feed.events.split_at(20);
     let api = Api::serve(&feed.sim).await;
-    let mut files = Files::new(stage.folder().join("certificates"));
-    let mut pair = Pair::start_with_tls(stage, &["broker", "database"], files.folder()).await;
+    let mut servers = Files::new(stage.folder().join("servers"));
+    let files = Files::new(stage.folder().join("certificates"));
+    servers.hand_to(&files);
+    let mut pair = Pair::start_with_tls(stage, &["broker", "database"], servers.folder()).await;
     let mut settings = files.settings(&pair.servers);
     let output = run(&["migrate"], &settings).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -30,12 +32,8 @@ pub(crate) async fn authorities_and_certificates_of_both_sides_change_while_role
     send_all(ingress.listen, bodies(first), 2).await;
     are_known(&settings, first).await;
 
-    let before = Files::new(stage.folder().join("before"));
-    for name in ["authority.pem", "client.pem", "client-key.pem"] {
-        std::fs::copy(files.path(name), before.path(name)).unwrap();
-    }
-    files.begin_anew();
     // What is open stays open, whatever was verified when it was made: so all of it is closed.
+    servers.begin_anew();
     for order in ["broker certificate", "database certificate", "database stop", "database start"] {
         pair.order(order).await;
     }
@@ -43,10 +41,19 @@ pub(crate) async fn authorities_and_certificates_of_both_sides_change_while_role
     let closed = Command::new(&pair.servers.rabbitmqctl).args(closing).output().await.unwrap();
     assert!(closed.status.success(), "{}", String::from_utf8_lossy(&closed.stderr));
 
-    // What was good before is not any more, so whoever works now has read the new files.
-    let old = run(&["migrate"], &before.settings(&pair.servers)).await;
-    assert_eq!(old.status.code(), Some(69), "{}", String::from_utf8_lossy(&old.stderr));
-    send_all(ingress.listen, bodies(second), 2).await;
+    // Nobody here knows the servers any more. Whoever starts now ends; whoever runs waits.
+    for role in [&ingress, &worker] {
+        until(async || match role.process.log() {
+            log if log.contains("broker's certificate bears the name") => Ok(()),
+            log => Err(log),
+        })
+        .await;
+    }
+    let refused = run(&["migrate"], &settings).await;
+    assert_eq!(refused.status.code(), Some(69), "{}", String::from_utf8_lossy(&refused.stderr));
+    let sending = tokio::spawn(send_all(ingress.listen, bodies(second), 2));
+    servers.hand_to(&files);
+    sending.await.unwrap();
     are_known(&settings, second).await;
     for role in [ingress, worker] {
         role.process.stop().await;

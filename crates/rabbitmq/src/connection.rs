@@ -23,6 +23,9 @@ pub(crate) enum Trouble {
     Inequivalent(String),
     /// Trying again cannot help; says which setting to correct.
     Misconfigured(String),
+    /// Certificates do not fit; says what to do. That ends a start. Whoever runs already tries
+    /// again: files and the broker's certificate are renewed one after the other.
+    Untrusted(String),
 }
 
 impl Trouble {
@@ -30,7 +33,7 @@ impl Trouble {
     pub(crate) fn misconfigured(&self) -> Option<&str> {
         match self {
             Self::Misconfigured(text) => Some(text),
-            Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) => None,
+            Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) | Self::Untrusted(_) => None,
         }
     }
 }
@@ -40,7 +43,8 @@ impl fmt::Display for Trouble {
         let (Self::Away(text)
         | Self::Missing(text)
         | Self::Inequivalent(text)
-        | Self::Misconfigured(text)) = self;
+        | Self::Misconfigured(text)
+        | Self::Untrusted(text)) = self;
         f.write_str(text)
     }
 }
@@ -50,7 +54,7 @@ impl From<lapin::Error> for Trouble {
         match error.kind() {
             ErrorKind::ProtocolError(error) => classify(error),
             ErrorKind::IOError(cause) => match Peer::Broker.why(&**cause) {
-                Some(text) => Self::Misconfigured(text),
+                Some(text) => Self::Untrusted(text),
                 None => Self::Away(error.to_string()),
             },
             ErrorKind::ParsingError(_) => Self::Away(format!(
