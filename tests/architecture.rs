@@ -236,6 +236,18 @@ fn every_file_can_be_read_at_one_sitting() {
 }
 
 #[test]
+fn cryptography_has_one_provider() {
+    let lock = read("Cargo.lock");
+    let others = ["aws-lc-sys", "boring-sys", "native-tls", "openssl-sys"];
+    let found = others.iter().filter(|name| lock.contains(&format!("name = \"{name}\"\n")));
+    let problems: Vec<String> = found
+        .map(|name| format!("Cargo.lock has {name}: ring does it all; turn the feature off"))
+        .collect();
+    assert!(lock.contains("name = \"ring\"\n"), "ring is gone; this test knows no other");
+    none(&problems);
+}
+
+#[test]
 fn unsafe_code_is_forbidden_everywhere() {
     let mut problems = Vec::new();
     if !read("Cargo.toml").contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n") {

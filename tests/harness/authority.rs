@@ -49,10 +49,7 @@ impl Authority {
     /// # Panics
     /// When it cannot be made.
     pub fn new(name: &str) -> Self {
-        let mut params = named(name, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().unwrap();
+        let (params, key) = (for_authority(name), KeyPair::generate().unwrap());
         let certificate = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), certificate }
     }
@@ -69,15 +66,27 @@ impl Authority {
 
     /// One that expired long ago.
     pub fn expired_server(&self, names: &[&str]) -> Pair {
-        let mut params = named("server", names);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2020, 2, 1);
-        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+        self.sign(expired(named("server", names)), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate for a client of that name.
     pub fn client(&self, name: &str) -> Pair {
         self.sign(named(name, &[]), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// One that expired long ago.
+    pub fn expired_client(&self, name: &str) -> Pair {
+        self.sign(expired(named(name, &[])), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// An authority below this one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn below(&self, name: &str) -> Self {
+        let (params, key) = (for_authority(name), KeyPair::generate().unwrap());
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     fn sign(&self, mut params: CertificateParams, purpose: ExtendedKeyUsagePurpose) -> Pair {
@@ -87,6 +96,19 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Pair { certificate, key: key.serialize_pem() }
     }
+}
+
+fn for_authority(name: &str) -> CertificateParams {
+    let mut params = named(name, &[]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn expired(mut params: CertificateParams) -> CertificateParams {
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2020, 2, 1);
+    params
 }
 
 fn named(name: &str, names: &[&str]) -> CertificateParams {

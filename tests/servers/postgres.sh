@@ -39,17 +39,17 @@ postgres_initialise() {
 }
 
 # With certificates nobody gets in plainly, and the role `mutual` has to show one that bears its
-# name. The options of the server are in POSTGRES_TLS.
+# name, and to give its password. The options of the server are in POSTGRES_TLS.
 POSTGRES_TLS=()
 postgres_encrypt() {
     local dir=$SERVERS_DIR/postgres
     tls_install "$1" "$dir/tls" || return 1
     {
-        say 'hostssl all mutual 127.0.0.1/32 trust clientcert=verify-full'
+        say 'hostssl all mutual 127.0.0.1/32 scram-sha-256 clientcert=verify-full'
         say 'hostssl all postgres 127.0.0.1/32 trust'
     } >"$dir/data/pg_hba.conf"
     as_user "$1"
-    say 'CREATE ROLE mutual SUPERUSER LOGIN' |
+    say "CREATE ROLE mutual SUPERUSER LOGIN PASSWORD 'hunter2'" |
         "${AS_USER[@]}" env -i -C "$dir" PATH=/usr/bin:/bin LANG=C.UTF-8 \
             "$(postgres_bin)/postgres" --single -D "$dir/data" postgres \
             >>"$SERVERS_DIR/initdb.log" 2>&1 || return 1

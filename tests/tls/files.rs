@@ -85,7 +85,7 @@ impl Files {
             ("RELINK_AMQP_TLS_CA_FILE", path("authority.pem")),
             ("RELINK_AMQP_TLS_CERTIFICATE_FILE", path("client.pem")),
             ("RELINK_AMQP_TLS_KEY_FILE", path("client-key.pem")),
-            ("RELINK_DATABASE_URL", servers.database_url.replace("postgres@", "mutual@")),
+            ("RELINK_DATABASE_URL", servers.database_url.replace("postgres@", "mutual:hunter2@")),
             ("RELINK_DATABASE_TLS_CA_FILE", path("authority.pem")),
             ("RELINK_DATABASE_TLS_CERTIFICATE_FILE", path("client.pem")),
             ("RELINK_DATABASE_TLS_KEY_FILE", path("client-key.pem")),

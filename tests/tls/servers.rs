@@ -85,6 +85,9 @@ async fn the_client_is_asked(files: &Files, settings: &Settings, names: &Names) 
     let stranger =
         [(names.certificate, path("stranger.pem")), (names.key, path("stranger-key.pem"))];
     refused(&with(settings, &stranger), &[names.certificate]).await;
+    files.client("expired", &files.authority.expired_client(ROLE));
+    let expired = [(names.certificate, path("expired.pem")), (names.key, path("expired-key.pem"))];
+    refused(&with(settings, &expired), &["client certificate has expired", names.key]).await;
 }
 
 async fn plain_connections_are_told_what_is_wanted(settings: &Settings) {

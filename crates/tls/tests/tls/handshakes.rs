@@ -104,6 +104,29 @@ fn a_server_of_the_authority_is_not_trusted_by_this_machine_alone() {
 }
 
 #[test]
+fn authorities_in_between_are_shown_by_the_server() {
+    let stand = Stand::new();
+    let between = stand.authority.below("between");
+    let pair = between.server(&["localhost"]);
+    let files = stand.folder.pair("server", &pair);
+    stand.refused(&server(&files).unwrap(), "localhost", &["no authority"]);
+    let chain = format!("{}{}", pair.certificate, between.certificate());
+    std::fs::write(&files.certificate, chain).unwrap();
+    shake(&stand.trusting, &server(&files).unwrap(), "localhost").unwrap();
+}
+
+#[test]
+fn while_an_authority_is_changed_the_file_holds_both() {
+    let stand = Stand::new();
+    let next = Authority::new("next");
+    let both = format!("{}{}", stand.authority.certificate(), next.certificate());
+    let trusting = client(&stand.folder.file("both.pem", both), None);
+    shake(&trusting, &stand.listening(&["localhost"]), "localhost").unwrap();
+    let renewed = server(&stand.folder.pair("next", &next.server(&["localhost"]))).unwrap();
+    shake(&trusting, &renewed, "localhost").unwrap();
+}
+
+#[test]
 fn an_expired_server_is_refused() {
     let stand = Stand::new();
     let expired = stand.authority.expired_server(&["localhost"]);
