@@ -17,19 +17,24 @@ use tree::{none, packages, read, sources};
 
 /// Crate, the workspace crates it may depend on, and the reason where that is not the plain
 /// picture of `crates/README.md`. Tests may use anything.
-const ARROWS: [(&str, &[&str], &str); 16] = [
+const ARROWS: [(&str, &[&str], &str); 17] = [
     ("relink-core", &[], "the rules know nobody"),
     ("relink-bus", &["relink-core"], ""),
     ("relink-stripe", &["relink-core"], ""),
+    ("relink-tls", &[], "it knows files and rustls, and nobody who connects"),
     ("relink-engine", &["relink-core", "relink-bus"], ""),
     (
         "relink-postgres",
-        &["relink-core", "relink-bus", "relink-engine"],
+        &["relink-core", "relink-bus", "relink-engine", "relink-tls"],
         "`bus` for the parked message, which the port to the database stores",
     ),
     ("relink-sqlite", &["relink-core", "relink-bus", "relink-engine"], "`bus`: as in `postgres`"),
-    ("relink-rabbitmq", &["relink-bus"], "a broker knows messages, not rules"),
-    ("relink-ingress", &["relink-bus", "relink-stripe"], "no engine: it has no database"),
+    ("relink-rabbitmq", &["relink-bus", "relink-tls"], "a broker knows messages, not rules"),
+    (
+        "relink-ingress",
+        &["relink-bus", "relink-stripe", "relink-tls"],
+        "no engine: it has no database",
+    ),
     ("relink-worker-lifecycle", WORKER, ""),
     ("relink-worker-upcoming", WORKER, ""),
     ("relink-worker-followup", WORKER, ""),
@@ -57,6 +62,7 @@ const ARROWS: [(&str, &[&str], &str); 16] = [
             "relink-core",
             "relink-bus",
             "relink-stripe",
+            "relink-tls",
             "relink-engine",
             "relink-postgres",
             "relink-sqlite",
@@ -94,7 +100,7 @@ const ADAPTERS: [&str; 4] =
     ["relink-postgres", "relink-sqlite", "relink-rabbitmq", "relink-stripe"];
 
 /// A dependency, the only crates that may have it, and why.
-const CONFINED: [(&str, &[&str], &str); 13] = [
+const CONFINED: [(&str, &[&str], &str); 16] = [
     ("lapin", &["relink-rabbitmq"], "the broker's library is behind the ports of `bus`"),
     ("tokio-postgres", &["relink-postgres"], "SQL is behind the port of `engine`"),
     ("tokio-postgres-rustls", &["relink-postgres"], "SQL is behind the port of `engine`"),
@@ -112,6 +118,9 @@ const CONFINED: [(&str, &[&str], &str); 13] = [
     ),
     ("hyper", &["relink-ingress"], "one bounded server for all listeners"),
     ("hyper-util", &["relink-ingress"], "one bounded server for all listeners"),
+    ("tokio-rustls", &["relink-ingress"], "one bounded server for all listeners"),
+    ("rustls-native-certs", &["relink-tls"], "what is trusted is decided in one place"),
+    ("x509-parser", &["relink-tls"], "certificates are read in one place"),
     ("clap", &["relink"], "flags and variables are read in one place"),
     ("tracing-subscriber", &["relink"], "where logs go is decided in one place"),
     ("proptest", &[], "for tests"),
@@ -223,6 +232,18 @@ fn every_file_can_be_read_at_one_sitting() {
             problems.push(format!("{path}: {lines} lines, at most {LINES_MAX}; split it by job"));
         }
     }
+    none(&problems);
+}
+
+#[test]
+fn cryptography_has_one_provider() {
+    let lock = read("Cargo.lock");
+    let others = ["aws-lc-sys", "boring-sys", "native-tls", "openssl-sys"];
+    let found = others.iter().filter(|name| lock.contains(&format!("name = \"{name}\"\n")));
+    let problems: Vec<String> = found
+        .map(|name| format!("Cargo.lock has {name}: ring does it all; turn the feature off"))
+        .collect();
+    assert!(lock.contains("name = \"ring\"\n"), "ring is gone; this test knows no other");
     none(&problems);
 }
 

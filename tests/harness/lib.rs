@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "a test tells what is left out and why it failed")]
 
 pub mod api;
+pub mod authority;
 pub mod captured;
 pub mod feed;
 pub mod foreign;

@@ -25,10 +25,24 @@ impl Pair {
     /// # Panics
     /// When they do not start.
     pub async fn start(stage: &Stage, private: &[&str]) -> Self {
+        Self::launch(stage, private).await
+    }
+
+    /// The same with TLS and nothing else. The folder holds what they show and whom they trust:
+    /// `authority.pem`, `server.pem` and `server-key.pem`.
+    ///
+    /// # Panics
+    /// When they do not start.
+    pub async fn start_with_tls(stage: &Stage, private: &[&str], folder: &Path) -> Self {
+        let folder = folder.to_str().unwrap();
+        Self::launch(stage, &[&["--tls", folder], private].concat()).await
+    }
+
+    async fn launch(stage: &Stage, arguments: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/pair");
         let log = std::fs::File::create(stage.folder().join("pair.log")).unwrap();
         let mut command = Command::new(script);
-        command.args(private).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();

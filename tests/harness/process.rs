@@ -117,8 +117,17 @@ impl Process {
 
     /// Asks it to drain.
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it still runs").to_string();
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]).status().await;
+        let arguments = ["-c", "kill -\"$1\" \"$2\"", "sh", name, &id];
+        let asked = Command::new("sh").args(arguments).status().await;
         assert!(asked.unwrap().success());
     }
 

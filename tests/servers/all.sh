@@ -4,6 +4,8 @@
 SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=tests/servers/process.sh
 . "$SERVERS_SOURCE/process.sh"
+# shellcheck source=tests/servers/tls.sh
+. "$SERVERS_SOURCE/tls.sh"
 # shellcheck source=tests/servers/rabbitmq.sh
 . "$SERVERS_SOURCE/rabbitmq.sh"
 # shellcheck source=tests/servers/postgres.sh

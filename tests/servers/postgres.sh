@@ -34,7 +34,34 @@ postgres_initialise() {
     as_user "$user"
     "${AS_USER[@]}" env -i -C "$dir" HOME="$dir" PATH=/usr/bin:/bin LANG=C.UTF-8 \
         "$(postgres_bin)/initdb" --pgdata="$dir/data" --username=postgres --auth=trust \
-        --encoding=UTF8 --locale=C --no-sync >"$SERVERS_DIR/initdb.log" 2>&1
+        --encoding=UTF8 --locale=C --no-sync >"$SERVERS_DIR/initdb.log" 2>&1 || return 1
+    [[ -z $TLS_SOURCE ]] || postgres_encrypt "$user"
+}
+
+# With certificates nobody gets in plainly, and the role `mutual` has to show one that bears its
+# name, and to give its password. The options of the server are in POSTGRES_TLS.
+POSTGRES_TLS=()
+postgres_encrypt() {
+    local dir=$SERVERS_DIR/postgres
+    tls_install "$1" "$dir/tls" || return 1
+    {
+        say 'hostssl all mutual 127.0.0.1/32 scram-sha-256 clientcert=verify-full'
+        say 'hostssl all postgres 127.0.0.1/32 trust'
+    } >"$dir/data/pg_hba.conf"
+    as_user "$1"
+    say "CREATE ROLE mutual SUPERUSER LOGIN PASSWORD 'hunter2'" |
+        "${AS_USER[@]}" env -i -C "$dir" PATH=/usr/bin:/bin LANG=C.UTF-8 \
+            "$(postgres_bin)/postgres" --single -D "$dir/data" postgres \
+            >>"$SERVERS_DIR/initdb.log" 2>&1 || return 1
+    POSTGRES_TLS=(
+        -c ssl=on -c "ssl_ca_file=$dir/tls/authority.pem"
+        -c "ssl_cert_file=$dir/tls/server.pem" -c "ssl_key_file=$dir/tls/server-key.pem"
+    )
+}
+
+# The server reads its certificates again at SIGHUP.
+postgres_renew() {
+    tls_install "$(postgres_user)" "$SERVERS_DIR/postgres/tls" && kill -HUP "$POSTGRES_PID"
 }
 
 # Line 8 of the pid file says when connections are taken; it is what pg_ctl waits for. Line 1 says
@@ -62,7 +89,7 @@ postgres_spawn() {
     spawn "$1" INT "$SERVERS_DIR/postgres.log" HOME="$SERVERS_DIR/postgres" \
         "$(postgres_bin)/postgres" -D "$SERVERS_DIR/postgres/data" -p "$POSTGRES_PORT" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200 \
-        "${durability[@]}"
+        "${durability[@]}" "${POSTGRES_TLS[@]}"
     POSTGRES_PID=$SPAWNED_PID
     wait_until 60 postgres_settled && running "$POSTGRES_PID"
 }

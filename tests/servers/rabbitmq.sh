@@ -50,7 +50,7 @@ rabbitmq_prepare() {
     mkdir -p "$dir/data" "$dir/log" "$dir/generated" "$dir/conf.d" "$dir/plugins"
     printf '[].\n' | tee "$dir/enabled_plugins" >"$dir/advanced.config"
     cat >"$dir/rabbitmq.conf" <<CONFIGURATION
-listeners.tcp.1 = 127.0.0.1:$amqp
+$(rabbitmq_listeners "$amqp" "$dir/tls")
 log.console = true
 log.console.level = info
 log.file = false
@@ -71,9 +71,32 @@ CONFIGURATION
         RABBITMQ_CTL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
         RABBITMQ_CTL_DIST_PORT_MIN="$ctl" RABBITMQ_CTL_DIST_PORT_MAX="$((ctl + 20))"
     )
+    [[ -z $TLS_SOURCE ]] || tls_install "$user" "$dir/tls"
     rabbitmq_hide_plugins "$dir/plugins"
     rabbitmq_write_wrapper "$user"
     ((EUID != 0)) || chown -R "$user": "$dir"
+}
+
+# rabbitmq_listeners PORT FOLDER: with certificates there is no plain port, and whoever connects has
+# to show a certificate of the same authority.
+rabbitmq_listeners() {
+    if [[ -z $TLS_SOURCE ]]; then
+        say "listeners.tcp.1 = 127.0.0.1:$1"
+        return
+    fi
+    say "listeners.tcp = none"
+    say "listeners.ssl.1 = 127.0.0.1:$1"
+    say "ssl_options.cacertfile = $2/authority.pem"
+    say "ssl_options.certfile = $2/server.pem"
+    say "ssl_options.keyfile = $2/server-key.pem"
+    say "ssl_options.verify = verify_peer"
+    say "ssl_options.fail_if_no_peer_cert = true"
+}
+
+# The node keeps what it has read for two minutes.
+rabbitmq_renew() {
+    tls_install "$(rabbitmq_user)" "$SERVERS_DIR/rabbitmq/tls" &&
+        "$SERVERS_DIR/rabbitmqctl" eval 'ssl:clear_pem_cache().' >/dev/null
 }
 
 # The node reads every plugin it finds, enabled or not, which doubles its start. It is shown a folder

@@ -33,4 +33,4 @@ pub use config::{
 };
 pub use handler::{Ingress, WEBHOOK_PATH};
 pub use refusal::{RETRY_AFTER_SECONDS, Refusal};
-pub use server::{ServeLimits, serve};
+pub use server::{Listener, ServeLimits, serve};

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use deadpool_postgres::PoolError;
 use relink_core::id::HomeKey;
 use relink_engine::store::StoreError;
+use relink_tls::Peer;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -69,6 +70,18 @@ fn classify_answer(error: &DbError) -> StoreError {
     let told = format!("{} (SQLSTATE {code})", error.message());
     match (&code[..2], code) {
         ("22" | "23" | "54", _) => StoreError::Refused(describe_refusal(error)),
+        ("28", _) if error.message().contains("client certificate") => {
+            StoreError::Misconfigured(format!(
+                "{told}; give one that the database accepts in {} and {}",
+                Peer::Database.certificate(),
+                Peer::Database.key()
+            ))
+        }
+        ("28", _) if error.message().contains("no encryption") => {
+            StoreError::Misconfigured(format!(
+                "{told}; the database wants TLS: say sslmode=verify-full in RELINK_DATABASE_URL"
+            ))
+        }
         ("28" | "3D", _) => StoreError::Misconfigured(format!("{told}; check RELINK_DATABASE_URL")),
         (_, "42501") => StoreError::Misconfigured(format!("{told}; {}", grant(error.message()))),
         ("42" | "3F" | "0A" | "26", _) => StoreError::Misconfigured(format!(
@@ -124,10 +137,21 @@ fn describe_refusal(error: &DbError) -> String {
 
 /// Without an answer from the server: connecting, reading or writing failed.
 fn classify_silence(error: &Error) -> StoreError {
+    if let Some(why) = Peer::Database.why(error) {
+        return StoreError::Misconfigured(why);
+    }
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     let told = format!("{error}{cause}");
     // The driver offers no kind; these two can only be mended by the operator.
-    if told.contains("invalid configuration") || told.contains("certificate") {
+    if told.contains("server does not support TLS") {
+        return StoreError::Misconfigured(
+            "the database offers no TLS, which a server that is not on this machine has to; turn \
+             `ssl` on there, or, where nobody can listen on the way, say sslmode=disable in \
+             RELINK_DATABASE_URL"
+                .into(),
+        );
+    }
+    if told.contains("invalid configuration") {
         return StoreError::Misconfigured(format!("{told}; check RELINK_DATABASE_URL"));
     }
     StoreError::Transient(told)

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use relink_tls::{ClientTls, Peer, is_this_machine};
 
 /// What both adapters need to know; [`RabbitConfig::new`] sets the defaults.
 #[derive(Clone)]
 pub struct RabbitConfig {
     /// Holds the password, therefore private and absent from `Debug`.
     uri: AMQPUri,
+    /// How the broker of an `amqps://` URL is verified, and what is shown to it. Default: it has
+    /// to have a certificate of an authority that this machine trusts, and is shown none.
+    pub tls: ClientTls,
     /// How long connecting, with login, may take. Default 10 s.
     pub connect_timeout: Duration,
     /// How long a confirm, or any other answer of the broker, may take. Default 5 s, well within
@@ -57,6 +61,7 @@ impl RabbitConfig {
             uri.query.heartbeat.filter(|seconds| *seconds > 0).or(Some(HEARTBEAT_SECONDS));
         Ok(Self {
             uri,
+            tls: ClientTls::of_machine(Peer::Broker),
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(5),
             in_flight_max: 512,
@@ -69,6 +74,16 @@ impl RabbitConfig {
 
     pub(crate) fn uri(&self) -> AMQPUri {
         self.uri.clone()
+    }
+
+    /// Whether what is sent is encrypted, and the broker verified: the URL is `amqps://`.
+    pub fn is_encrypted(&self) -> bool {
+        self.uri.scheme == AMQPScheme::AMQPS
+    }
+
+    /// Whether somebody on the way to the broker can read the password and every message.
+    pub fn is_exposed(&self) -> bool {
+        !self.is_encrypted() && !is_this_machine(&self.uri.authority.host)
     }
 
     /// Where the broker is, without user and password.
@@ -93,6 +108,7 @@ impl fmt::Debug for RabbitConfig {
         f.debug_struct("RabbitConfig")
             .field("broker", &self.broker())
             .field("vhost", &self.vhost())
+            .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .field("confirm_timeout", &self.confirm_timeout)
             .field("in_flight_max", &self.in_flight_max)
@@ -136,6 +152,14 @@ mod tests {
         let config = RabbitConfig::new("amqp://a:b@[::1]:5673/%2f").unwrap();
         assert_eq!(config.uri().authority.host, "::1");
         assert_eq!(config.uri().authority.port, 5673);
+    }
+
+    #[test]
+    fn plain_connections_to_other_machines_are_exposed() {
+        let is_exposed = |url| RabbitConfig::new(url).unwrap().is_exposed();
+        assert!(is_exposed("amqp://mq.example/%2f") && is_exposed("amqp://10.0.0.1/%2f"));
+        assert!(!is_exposed("amqps://mq.example/%2f"));
+        assert!(!is_exposed("amqp://localhost/%2f") && !is_exposed("amqp://[::1]/%2f"));
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Connecting, and what the broker's errors mean.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::tcp::{AMQPUriTcpExt as _, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
+use relink_tls::{ClientTls, Peer};
 
 use crate::config::RabbitConfig;
 
@@ -19,6 +23,9 @@ pub(crate) enum Trouble {
     Inequivalent(String),
     /// Trying again cannot help; says which setting to correct.
     Misconfigured(String),
+    /// Certificates do not fit; says what to do. That ends a start. Whoever runs already tries
+    /// again: files and the broker's certificate are renewed one after the other.
+    Untrusted(String),
 }
 
 impl Trouble {
@@ -26,7 +33,7 @@ impl Trouble {
     pub(crate) fn misconfigured(&self) -> Option<&str> {
         match self {
             Self::Misconfigured(text) => Some(text),
-            Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) => None,
+            Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) | Self::Untrusted(_) => None,
         }
     }
 }
@@ -36,7 +43,8 @@ impl fmt::Display for Trouble {
         let (Self::Away(text)
         | Self::Missing(text)
         | Self::Inequivalent(text)
-        | Self::Misconfigured(text)) = self;
+        | Self::Misconfigured(text)
+        | Self::Untrusted(text)) = self;
         f.write_str(text)
     }
 }
@@ -45,6 +53,13 @@ impl From<lapin::Error> for Trouble {
     fn from(error: lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(error) => classify(error),
+            ErrorKind::IOError(cause) => match Peer::Broker.why(&**cause) {
+                Some(text) => Self::Untrusted(text),
+                None => Self::Away(error.to_string()),
+            },
+            ErrorKind::ParsingError(_) => Self::Away(format!(
+                "{error}: what answers does not speak AMQP; where it wants TLS, write amqps://"
+            )),
             _ => Self::Away(error.to_string()),
         }
     }
@@ -80,8 +95,14 @@ pub(crate) async fn connect(config: &RabbitConfig, purpose: &str) -> Result<Conn
         .with_connection_name(format!("{} {purpose}", config.connection_name).into())
         .with_client_property("product".into(), "relink".into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-    let connecting = Connection::connect_uri(config.uri(), properties);
-    match bounded(config.connect_timeout, "the login", connecting).await {
+    let connected = if config.is_encrypted() {
+        let connecting = connect_encrypted(config.uri(), config.tls.clone(), properties);
+        bounded(config.connect_timeout, "the login", connecting).await
+    } else {
+        let connecting = Connection::connect_uri(config.uri(), properties);
+        bounded(config.connect_timeout, "the login", connecting).await
+    };
+    match connected {
         // A broker that hangs up during the login instead of saying why leaves nothing to go by.
         Err(Trouble::Away(text)) => Err(Trouble::Away(format!(
             "no connection to {} as `{}`: {text}",
@@ -90,6 +111,24 @@ pub(crate) async fn connect(config: &RabbitConfig, purpose: &str) -> Result<Conn
         ))),
         other => other,
     }
+}
+
+/// As the library does it, but with certificates that are read now, and with no authority but
+/// those that the operator named: the library would trust the machine's as well.
+async fn connect_encrypted(
+    uri: AMQPUri,
+    tls: ClientTls,
+    properties: ConnectionProperties,
+) -> lapin::Result<Connection> {
+    let runtime = lapin::runtime::default_runtime()?;
+    let connect = async move |mut uri: AMQPUri, runtime| {
+        let config = tls.config().map_err(io::Error::other)?;
+        uri.scheme = AMQPScheme::AMQP;
+        let stream = uri.connect_async(&runtime).await?;
+        let connector = RustlsConnector::from(config);
+        Ok(stream.into_rustls(&connector, &uri.authority.host).await?)
+    };
+    Connection::connector(uri, runtime, connect, properties).await
 }
 
 /// Waits for an answer of the broker, but not for ever.

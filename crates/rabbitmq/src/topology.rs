@@ -213,7 +213,7 @@ impl<'a> Survey<'a> {
 fn finding(trouble: Trouble, kind: &'static str, name: &str) -> Finding {
     match trouble {
         Trouble::Away(text) => Finding::Away(text),
-        Trouble::Misconfigured(text) => Finding::Misconfigured(text),
+        Trouble::Misconfigured(text) | Trouble::Untrusted(text) => Finding::Misconfigured(text),
         Trouble::Missing(_) => Finding::Missing { kind, name: name.to_owned() },
         Trouble::Inequivalent(text) => match Mismatch::parse(&text) {
             Some(mismatch) => Finding::Different(mismatch),

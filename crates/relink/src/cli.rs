@@ -2,7 +2,9 @@
 
 mod parked;
 mod portal;
+mod servers;
 mod simulate;
+mod tls;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -11,7 +13,9 @@ pub(crate) use parked::{
     ShowArgs, StatusArgs,
 };
 pub(crate) use portal::{PortalArgs, PortalRoleArgs};
+pub(crate) use servers::{AmqpArgs, DatabaseArgs};
 pub(crate) use simulate::SimulateArgs;
+pub(crate) use tls::{AmqpTlsArgs, DatabaseTlsArgs, ListenerTlsArgs};
 
 /// Keeps bank connections made with Stripe Financial Connections alive.
 #[derive(Debug, Parser)]
@@ -92,33 +96,6 @@ pub(crate) struct AdminArgs {
     /// How long a shutdown may take, in seconds
     #[arg(long, env = "RELINK_DRAIN_SECONDS", default_value = "25")]
     pub(crate) drain_seconds: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AmqpArgs {
-    /// The broker: amqp://user:password@host:5672/vhost
-    #[arg(long, env = "RELINK_AMQP_URL", hide_env_values = true)]
-    pub(crate) amqp_url: Option<String>,
-    /// A file that holds it instead
-    #[arg(long, env = "RELINK_AMQP_URL_FILE")]
-    pub(crate) amqp_url_file: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DatabaseArgs {
-    /// The database: postgres://user:password@host:5432/name; for standalone and what looks into
-    /// its file sqlite://path as well
-    #[arg(long, env = "RELINK_DATABASE_URL", hide_env_values = true)]
-    pub(crate) database_url: Option<String>,
-    /// A file that holds it instead
-    #[arg(long, env = "RELINK_DATABASE_URL_FILE")]
-    pub(crate) database_url_file: Option<String>,
-    /// Connections to PostgreSQL at the most
-    #[arg(long, env = "RELINK_DATABASE_POOL_SIZE", default_value = "8")]
-    pub(crate) database_pool_size: String,
-    /// Use named prepared statements; `false` behind a transaction-mode pooler
-    #[arg(long, env = "RELINK_DATABASE_PREPARE", default_value = "true")]
-    pub(crate) database_prepare: String,
 }
 
 #[derive(Debug, Args)]
@@ -235,6 +212,8 @@ pub(crate) struct IngressArgs {
     #[command(flatten)]
     pub(crate) webhook: WebhookArgs,
     #[command(flatten)]
+    pub(crate) tls: ListenerTlsArgs,
+    #[command(flatten)]
     pub(crate) amqp: AmqpArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
@@ -293,6 +272,8 @@ pub(crate) struct SchedulerArgs {
 pub(crate) struct StandaloneArgs {
     #[command(flatten)]
     pub(crate) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(crate) tls: ListenerTlsArgs,
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
     #[command(flatten)]

@@ -4,6 +4,7 @@
 mod portal;
 mod secret;
 mod stripe;
+mod tls;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -106,11 +107,12 @@ impl Problems {
         let Some(url) = self.confidential("RELINK_AMQP_URL", args.amqp_url, args.amqp_url_file)
         else {
             if self.0.len() == count {
-                self.add("RELINK_AMQP_URL is not set; write amqp://user:password@host:5672/%2f");
+                self.add("RELINK_AMQP_URL is not set; write amqps://user:password@host:5671/%2f");
             }
             return None;
         };
-        RabbitConfig::new(&url).inspect_err(|error| self.add(error.to_string())).ok()
+        let config = RabbitConfig::new(&url).inspect_err(|error| self.add(error.to_string())).ok();
+        self.broker_tls(config, args.tls)
     }
 
     pub(crate) fn database(&mut self, args: DatabaseArgs, can: Databases) -> Option<Database> {
@@ -140,7 +142,10 @@ impl Problems {
                 self.add(format!("{name}: a path must follow sqlite://"));
                 return None;
             }
-            (Some(path), Databases::Both) => return Some(Database::Sqlite(path.to_owned())),
+            (Some(path), Databases::Both) => {
+                self.no_database_tls(&args.tls);
+                return Some(Database::Sqlite(path.to_owned()));
+            }
             (None, _) => {}
         }
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -148,6 +153,7 @@ impl Problems {
             return None;
         }
         let mut config = PostgresConfig::new(url);
+        self.database_tls(&mut config, args.tls)?;
         config.pool_size = pool_size?;
         config.prepare = prepare?;
         Some(Database::Postgres(Box::new(config)))

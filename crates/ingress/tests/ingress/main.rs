@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic, helpers included")]
 
 mod answers;
+mod https;
 mod limits;
 mod logging;
 mod server;

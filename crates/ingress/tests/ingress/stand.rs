@@ -11,10 +11,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use prometheus::Registry;
 use relink_bus::message::Message;
 use relink_bus::port::{PublishError, Publisher};
-use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
+use relink_ingress::{Ingress, IngressConfig, Listener, ServeLimits, serve};
 use relink_stripe::signature::Verifier;
+use relink_tls::ServerCertificate;
 use sha2::Sha256;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
@@ -79,6 +80,14 @@ impl Stand {
     }
 
     pub(crate) async fn with(adjust: impl FnOnce(&mut IngressConfig, &mut ServeLimits)) -> Self {
+        Self::showing(None, adjust).await
+    }
+
+    /// With https where there is a certificate.
+    pub(crate) async fn showing(
+        certificate: Option<ServerCertificate>,
+        adjust: impl FnOnce(&mut IngressConfig, &mut ServeLimits),
+    ) -> Self {
         let now_unix_ms = Arc::new(AtomicI64::new(NOW * 1000));
         let clock = Arc::clone(&now_unix_ms);
         let secrets = vec![SECRET.into(), OLD_SECRET.into()];
@@ -96,6 +105,7 @@ impl Stand {
         let ingress = Ingress::new(config, publisher.clone(), &registry).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, certificate);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(listener, ingress.router(), limits, async {
             let _ = stopped.await;
@@ -135,7 +145,7 @@ impl Stand {
     }
 }
 
-pub(crate) struct Client(pub(crate) TcpStream);
+pub(crate) struct Client<S = TcpStream>(pub(crate) S);
 
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -160,7 +170,7 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }

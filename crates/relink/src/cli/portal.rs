@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::{AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, LogArgs, StripeArgs};
+use super::{AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, ListenerTlsArgs, LogArgs, StripeArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct PortalArgs {
-    /// Where the relink page listens; a proxy with https stands in front
+    /// Where the relink page listens; customers have to reach it by https
     #[arg(long, env = "RELINK_PORTAL_LISTEN", default_value = "127.0.0.1:8081")]
     pub(crate) portal_listen: String,
     /// The name of your product, as customers know it
@@ -50,6 +50,8 @@ pub(crate) struct PortalRoleArgs {
     pub(crate) link: LinkArgs,
     #[command(flatten)]
     pub(crate) page: PortalArgs,
+    #[command(flatten)]
+    pub(crate) tls: ListenerTlsArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use relink_bus::port::Publisher as _;
-use relink_ingress::{Ingress, ServeLimits, serve};
+use relink_ingress::{Ingress, Listener, ServeLimits, serve};
 use relink_rabbitmq::RabbitPublisher;
 
 use crate::cli::IngressArgs;
 use crate::failure::Failure;
 use crate::settings::Problems;
 use crate::telemetry::{Readiness, bind, start_logging};
-use crate::{shutdown, wiring};
+use crate::{certificate, shutdown, wiring};
 
 pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
     let (webhook, amqp, admin) =
         (problems.webhook(args.webhook), problems.amqp(args.amqp), problems.admin(&args.admin));
+    let certificate = problems.certificate(args.tls);
     problems.done()?;
-    let (Some(webhook), Some(amqp), Some(admin)) = (webhook, amqp, admin) else {
+    let (Some(webhook), Some(amqp), Some(admin), Some(certificate)) =
+        (webhook, amqp, admin, certificate)
+    else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
@@ -28,7 +31,10 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let ingress = Ingress::new(webhook.config, Arc::clone(&publisher) as _, &registry)
         .map_err(Failure::software)?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
-    tracing::info!(listen = %webhook.listen, broker = amqp.broker(), "ingress");
+    let certificate = certificate::keep_fresh(certificate, &registry, stop.clone())?;
+    let (broker, https) = (amqp.broker(), certificate.is_some());
+    tracing::info!(listen = %webhook.listen, https, broker, "ingress");
+    let listener = Listener::new(listener, certificate);
     let mut readiness = Readiness::default();
     readiness.needs("broker", move || publisher.is_ready());
 

@@ -10,13 +10,13 @@ use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::link::Links;
 use relink_engine::parked::Desk;
 use relink_engine::store::Store;
-use relink_ingress::{ServeLimits, serve};
+use relink_ingress::{Listener, ServeLimits, serve};
 use relink_portal::{Portal, PortalConfig, PortalParts};
 use relink_rabbitmq::RabbitParked;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::footing::Footing;
+use crate::certificate;
 use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
 use crate::settings::{Databases, Problems};
@@ -37,6 +37,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         problems.add("RELINK_PORTAL_URL is not set; write the address at which customers reach it");
     }
     let page = problems.page(args.page, stripe.as_ref());
+    let certificate = problems.certificate(args.tls);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page), Some(admin)) =
@@ -48,7 +49,10 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     let footing = Footing::new("portal", &amqp)?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
-    tracing::info!(listen = %page.listen, broker = amqp.broker(), "portal");
+    let certificate = certificate::keep_fresh(certificate.flatten(), &registry, stop.clone())?;
+    let (broker, https) = (amqp.broker(), certificate.is_some());
+    tracing::info!(listen = %page.listen, https, broker, "portal");
+    let listener = Listener::new(listener, certificate);
     // The page itself says when the database is away later on.
     let readiness = footing.readiness();
     let stripe = StripeApi::open(stripe, "no session can be made")?;
@@ -67,7 +71,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
 
 /// A relink page that is not built yet.
 pub(super) struct Setup {
-    pub(super) listener: TcpListener,
+    pub(super) listener: Listener,
     pub(super) config: PortalConfig,
     pub(super) links: Links,
 }
@@ -107,7 +111,7 @@ impl Setup {
 
 /// A relink page and where it listens.
 pub(super) struct Page {
-    listener: TcpListener,
+    listener: Listener,
     portal: Portal,
 }
 

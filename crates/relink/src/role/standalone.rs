@@ -17,8 +17,8 @@ use relink_engine::outbox::SWEEP;
 use relink_engine::parked::{Requeuer, StoreLot};
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
-use relink_ingress::{Ingress, IngressConfig, ServeLimits, serve};
-use tokio::net::TcpListener;
+use relink_ingress::{Ingress, IngressConfig, Listener, ServeLimits, serve};
+use relink_tls::ServerCertificate;
 use tokio_util::sync::CancellationToken;
 
 use super::portal::{self, Setup};
@@ -30,7 +30,7 @@ use crate::settings::{self, Choices, Databases, Page, Problems, Retention};
 use crate::sink::{Post, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::wiring::StripeApi;
-use crate::{shutdown, wiring};
+use crate::{certificate, shutdown, wiring};
 
 /// What is not done without a key of Stripe's.
 const UNDONE: &str = "accounts whose details are unknown stay unverified, and events that are not delivered unnoticed";
@@ -39,6 +39,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
     let webhook = problems.webhook(args.webhook);
+    let certificate = problems.certificate(args.tls);
     let background = problems.background(&args.background, &args.stripe.stripe_api_base);
     let database = problems.database(args.database, Databases::Both);
     let followup = problems.followup(args.stripe, &args.followup);
@@ -74,15 +75,17 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     let registry = wiring::registry("standalone")?;
     let store = wiring::open_store(database, &stop).await?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
+    let certificate = certificate::keep_fresh(certificate.flatten(), &registry, stop.clone())?;
     let page = match page {
-        Some((page, links)) => Some(setup(page, links).await?),
+        Some((page, links)) => Some(setup(page, links, certificate.clone()).await?),
         None => None,
     };
     let address: Option<SocketAddr> = listener.local_addr().ok();
-    tracing::info!(listen = ?address, "standalone: commands go to standard output");
+    let https = certificate.is_some();
+    tracing::info!(listen = ?address, https, "standalone: commands go to standard output");
     let embedded = Embedded {
         store,
-        listener,
+        listener: Listener::new(listener, certificate),
         ingress: webhook.config,
         page,
         followup,
@@ -101,9 +104,14 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     super::run(admin, registry, readiness, stop, work).await
 }
 
-async fn setup(page: Page, links: Links) -> Result<Setup, Failure> {
+async fn setup(
+    page: Page,
+    links: Links,
+    certificate: Option<ServerCertificate>,
+) -> Result<Setup, Failure> {
     let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
     tracing::info!(listen = %page.listen, url = links.base(), "the relink page");
+    let listener = Listener::new(listener, certificate);
     Ok(Setup { listener, config: page.config(&links), links })
 }
 
@@ -125,7 +133,7 @@ fn sinks(url: Option<&str>, secret: Option<String>, problems: &mut Problems) -> 
 /// Everything in one process; the demo runs it with a clock and a pace of its own.
 pub(super) struct Embedded {
     pub(super) store: Arc<dyn Store>,
-    pub(super) listener: TcpListener,
+    pub(super) listener: Listener,
     pub(super) ingress: IngressConfig,
     /// `None`: no relink page.
     pub(super) page: Option<Setup>,

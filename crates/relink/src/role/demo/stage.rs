@@ -120,7 +120,7 @@ impl Stage {
         let links = Links::new(LinkSigner::new([key]).map_err(Failure::software)?, &page_url);
         let embedded = Embedded {
             store: Arc::clone(&store),
-            listener: ingress,
+            listener: ingress.into(),
             ingress: IngressConfig::new(verifier, Arc::new(wiring::now_unix_ms)),
             followup: Followup {
                 stripe: Stripe {
@@ -306,7 +306,7 @@ fn setup(listener: TcpListener, links: &Links, sim_url: &str) -> Result<Setup, F
         publishable_key: Some("pk_test_demo".to_owned()),
         api_tokens: Vec::new(),
     };
-    Ok(Setup { listener, config, links: links.clone() })
+    Ok(Setup { listener: listener.into(), config, links: links.clone() })
 }
 
 fn stuck(what: &str) -> Failure {

@@ -1,0 +1,37 @@
+//! TLS as it is in earnest: the real binary, a RabbitMQ and a PostgreSQL that speak nothing else,
+//! certificates that the tests make, expire and renew.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod files;
+mod listeners;
+mod problems;
+mod renewal;
+mod servers;
+
+use relink_tests::stage::{on_stage, without_servers};
+
+#[test]
+fn broker_and_database_are_verified_in_full() {
+    on_stage(servers::broker_and_database_are_verified_in_full);
+}
+
+#[test]
+fn servers_without_tls_are_told_apart_from_those_that_are_away() {
+    on_stage(servers::servers_without_tls_are_told_apart_from_those_that_are_away);
+}
+
+#[test]
+fn authorities_and_certificates_of_both_sides_change_while_roles_run() {
+    on_stage(renewal::authorities_and_certificates_of_both_sides_change_while_roles_run);
+}
+
+#[test]
+fn listeners_speak_https_and_show_what_was_renewed() {
+    without_servers(listeners::listeners_speak_https_and_show_what_was_renewed);
+}
+
+#[test]
+fn problems_with_files_are_told_together_before_anything_starts() {
+    without_servers(problems::problems_with_files_are_told_together_before_anything_starts);
+}
