@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 
 /// What both adapters need to know; [`RabbitConfig::new`] sets the defaults.
 #[derive(Clone)]
@@ -80,6 +80,11 @@ impl RabbitConfig {
     /// The virtual host.
     pub fn vhost(&self) -> &str {
         &self.uri.vhost
+    }
+
+    /// Whether it is reached through TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.uri.scheme == AMQPScheme::AMQPS
     }
 
     /// The user that logs in.

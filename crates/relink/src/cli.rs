@@ -1,5 +1,6 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
+mod doctor;
 mod operator;
 mod parked;
 mod portal;
@@ -7,6 +8,7 @@ mod simulate;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use operator::{
     BackfillArgs, CatchUpArgs, ExplainArgs, ForecastArgs, MigrateArgs, ReconcileArgs, SchemaArgs,
 };
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Run Relink against a simulated Stripe with everything going wrong that can
     Simulate(SimulateArgs),
+    /// Look at settings, Stripe, broker and database: what is wrong, and what to do about it
+    Doctor(Box<DoctorArgs>),
 }
 
 #[derive(Debug, Args)]
