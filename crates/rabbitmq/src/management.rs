@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use relink_bus::topology::{Argument, Queue, queues};
+use relink_bus::topology::{Argument, Exchange, Queue, queues};
 use reqwest::{StatusCode, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -109,14 +109,16 @@ pub enum ManagementError {
 pub struct Alarm {
     /// Which node.
     pub node: String,
-    /// `memory`, `disk` or `file_descriptor_limit`.
+    /// `memory`, `disk` or `file descriptors`.
     pub resource: String,
 }
 
 /// The virtual host held against the topology.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Survey {
-    /// What is missing or different, a sentence each.
+    /// Exchanges and queues that do not exist.
+    pub missing: Vec<String>,
+    /// What is different, a sentence each.
     pub differences: Vec<String>,
     /// Policies that touch Relink's queues: `(queue, policy, what it sets)`.
     pub policies: Vec<(String, String, Vec<String>)>,
@@ -151,7 +153,15 @@ struct Found {
     effective_policy_definition: Value,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Deserialize)]
+struct FoundExchange {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    durable: bool,
+}
+
+#[derive(Deserialize)]
 struct Binding {
     source: String,
     routing_key: String,
@@ -203,15 +213,16 @@ impl Management {
         Ok(self.get::<Health>(&["health", "checks", "alarms"]).await?.alarms)
     }
 
-    /// The virtual host's queues and bindings, held against the topology.
+    /// The virtual host's exchanges, queues and bindings, held against the topology.
     ///
     /// # Errors
     /// See [`ManagementError`].
     pub async fn survey(&self) -> Result<Survey, ManagementError> {
         let vhost = self.config.vhost.clone();
+        let exchanges: Vec<FoundExchange> = self.get(&["exchanges", &vhost]).await?;
         let found: Vec<Found> = self.get(&["queues", &vhost]).await?;
         let bindings: Vec<Binding> = self.get(&["bindings", &vhost]).await?;
-        Ok(compare(&found, &bindings))
+        Ok(compare(&exchanges, &found, &bindings))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ManagementError> {
@@ -249,12 +260,22 @@ fn away(error: reqwest::Error) -> ManagementError {
     ManagementError::Away(what.into())
 }
 
-fn compare(found: &[Found], bindings: &[Binding]) -> Survey {
+fn compare(exchanges: &[FoundExchange], found: &[Found], bindings: &[Binding]) -> Survey {
     let mut survey = Survey::default();
+    for exchange in Exchange::ALL.map(Exchange::name) {
+        match exchanges.iter().find(|found| found.name == exchange) {
+            None => survey.missing.push(exchange.to_owned()),
+            Some(found) if found.kind == "topic" && found.durable => {}
+            Some(found) => survey.differences.push(format!(
+                "exchange `{exchange}` is {}, durable {}; wanted is topic, durable true",
+                found.kind, found.durable
+            )),
+        }
+    }
     let wanted = queues();
     for queue in &wanted {
         let Some(found) = found.iter().find(|found| found.name == queue.name) else {
-            survey.differences.push(format!("queue `{}` is missing", queue.name));
+            survey.missing.push(queue.name.clone());
             continue;
         };
         survey.differences.extend(differences(queue, found));
@@ -370,7 +391,13 @@ mod tests {
             })
         });
         let mut bindings: Vec<Binding> = bindings.collect();
-        assert_eq!(compare(&found, &bindings), Survey::default());
+        let topic = |exchange: Exchange| FoundExchange {
+            name: exchange.name().into(),
+            kind: "topic".into(),
+            durable: true,
+        };
+        let mut exchanges = Exchange::ALL.map(topic);
+        assert_eq!(compare(&exchanges, &found, &bindings), Survey::default());
 
         let lifecycle = found.iter_mut().find(|one| one.name == "relink.lifecycle").unwrap();
         lifecycle.arguments.insert("x-delivery-limit".into(), Value::from(7));
@@ -380,8 +407,11 @@ mod tests {
         lifecycle.effective_policy_definition = serde_json::json!({ "message-ttl": 1 });
         found[0].name = "relink.yesterday".into();
         let lost = bindings.pop().unwrap();
-        let survey = compare(&found, &bindings);
+        exchanges[0].kind = "direct".into();
+        exchanges[1].name = "relink.other".into();
+        let survey = compare(&exchanges, &found, &bindings);
         assert_eq!(survey.differences.len(), 4, "{survey:?}");
+        assert_eq!(survey.missing, ["relink.commands", &queues()[0].name]);
         assert_eq!(survey.unused, ["relink.yesterday"]);
         assert_eq!(survey.policies[0].1, "short");
         assert!(survey.unbound.iter().any(|(_, key, _)| *key == lost.routing_key), "{survey:?}");

@@ -54,11 +54,15 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     };
     let broker = async |lines: &mut Vec<Line>| broker::look(&named, &wanted, lines).await;
     let is_served = named.broker.is_some();
+    let of_broker: &[Check] = if is_served { &broker::CHECKS } else { &[] };
+    let of_database = database::checks(named.database.as_ref());
+    let for_stripe = needs(&lines, Check::SettingsStripe);
+    let for_events = needs(&lines, Check::SettingsDatabase);
     let (mut told, more, others, last) = tokio::join!(
-        section(&stripe::CHECKS, stripe),
-        section(&events::CHECKS, events),
-        section(if is_served { &broker::CHECKS } else { &[] }, broker),
-        section(database::checks(named.database.as_ref()), database),
+        section(&stripe::CHECKS, &for_stripe, stripe),
+        section(&events::CHECKS, &for_events, events),
+        section(of_broker, "not checked: the broker has to let us in first", broker),
+        section(of_database, "not checked: server and schema have to be right first", database),
     );
     told.extend(more.into_iter().chain(others).chain(last));
     lines.extend(told);
@@ -67,8 +71,23 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     end(&Diagnosis { lines }, is_strict, json)
 }
 
-/// Runs a section; what it did not come to is told as well.
-async fn section(checks: &[Check], look: impl AsyncFnOnce(&mut Vec<Line>)) -> Vec<Line> {
+/// Why something cannot be looked at: its settings are not there, or not right, or lead nowhere.
+fn needs(lines: &[Line], settings: Check) -> String {
+    match lines.iter().find(|line| line.check == settings) {
+        Some(line) if line.level == Level::NotChecked => line.found.clone(),
+        Some(line) if line.level == Level::Fail => {
+            format!("not checked: {} has to be right first", settings.as_str())
+        }
+        _ => "not checked: the database has to be right first".to_owned(),
+    }
+}
+
+/// Runs a section; what it did not come to is told as well, with the reason.
+async fn section(
+    checks: &[Check],
+    unless: &str,
+    look: impl AsyncFnOnce(&mut Vec<Line>),
+) -> Vec<Line> {
     let mut lines = Vec::new();
     let ended = tokio::time::timeout(SECTION, look(&mut lines)).await.is_ok();
     for check in checks {
@@ -76,7 +95,7 @@ async fn section(checks: &[Check], look: impl AsyncFnOnce(&mut Vec<Line>)) -> Ve
             continue;
         }
         lines.push(match ended {
-            true => Line::not_checked(*check, "not checked: something else has to work first", ""),
+            true => Line::not_checked(*check, unless, ""),
             false => Line::warn(
                 *check,
                 format!("no answer within {} s", SECTION.as_secs()),
@@ -101,5 +120,35 @@ fn end(diagnosis: &Diagnosis, is_strict: bool, json: bool) -> Result<(), Failure
         (0, _) if !is_strict => Ok(()),
         (0, _) => Err(Failure::no(count(warned, "warning"))),
         (_, _) => Err(Failure::no(format!("{} failed", count(failed, "check")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_hangs_keeps_what_was_found_and_says_so_of_the_rest() {
+        let checks = [Check::BrokerVersion, Check::BrokerAlarms];
+        let lines = section(&checks, "not reached", async |lines: &mut Vec<Line>| {
+            lines.push(Line::ok(Check::BrokerVersion, "4.1"));
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let levels: Vec<Level> = lines.iter().map(|line| line.level).collect();
+        assert_eq!(levels, [Level::Ok, Level::Warn]);
+        assert!(lines[1].found.contains("30 s"), "{lines:?}");
+        let lines = section(&checks, "not reached", async |_: &mut Vec<Line>| {}).await;
+        assert!(lines.iter().all(|line| line.level == Level::NotChecked), "{lines:?}");
+    }
+
+    #[test]
+    fn warnings_end_in_failure_only_where_that_is_asked_for() {
+        let diagnosis = |line| Diagnosis { lines: vec![line] };
+        let warned = diagnosis(Line::warn(Check::Parked, "parked: 1", "look"));
+        let failed = diagnosis(Line::fail(Check::Parked, "parked: 1", "look"));
+        assert!(end(&warned, false, false).is_ok());
+        assert!(end(&warned, true, false).is_err());
+        assert!(end(&failed, false, true).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! or published.
 
 use relink_bus::parked::Depth;
-use relink_bus::topology::{Exchange, RETRY_LADDER, WorkQueue, retry_queue};
+use relink_bus::topology::{Exchange, RETRY_LADDER, WorkQueue, queues, retry_queue};
 use relink_rabbitmq::{
     Alarm, Examination, Finding, Management, ManagementError, Permission, QueueState, RabbitConfig,
     Survey, TopologyError,
@@ -35,6 +35,9 @@ const BY_MANAGEMENT: [Check; 4] =
 
 /// How to have it checked.
 const MANAGEMENT: &str = "set RELINK_MANAGEMENT_URL, with a user that has the tag `monitoring`";
+
+/// How many that are missing are named in one line.
+const NAMED_MAX: usize = 5;
 
 /// What a policy must not set on a queue of Relink's: messages would go without a word. Where a
 /// queue is full its publishers are told, except for parked queues, which then drop.
@@ -76,6 +79,8 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
     });
     lines.push(permissions(&examination, wanted).await);
     match examination.queues().await {
+        // Of queues that are missing nothing can be told.
+        Ok(states) if states.len() < queues().len() => {}
         Ok(states) => {
             lines.push(consumers(&states));
             lines.push(judge_parked(&depths(&states)));
@@ -149,27 +154,44 @@ async fn by_management(management: &Management, lines: &mut Vec<Line>) -> Option
     }
 }
 
+const AS_IT_HAS_TO_BE: &str = "exchanges and queues are as they have to be";
+
 const TOPOLOGY_ADVICE: &str = "run `relink migrate` for what is missing; what differs: stop its \
                                publishers, let its workers drain it, delete it, then migrate";
 
 fn topology(survey: &Survey) -> Line {
-    let check = Check::BrokerTopology;
-    if survey.differences.is_empty() {
-        return Line::ok(check, "every queue is there, with the arguments that it has to have");
+    judge_topology(&survey.missing, &survey.differences)
+        .unwrap_or_else(|| Line::ok(Check::BrokerTopology, AS_IT_HAS_TO_BE))
+}
+
+fn judge_topology(missing: &[String], differences: &[String]) -> Option<Line> {
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>();
+        let more = missing.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        parts.push(format!("missing: {}{more}", named.join(", ")));
     }
-    Line::fail(check, survey.differences.join("; "), TOPOLOGY_ADVICE)
+    parts.extend(differences.iter().cloned());
+    let is_wrong = !parts.is_empty();
+    is_wrong.then(|| Line::fail(Check::BrokerTopology, parts.join("; "), TOPOLOGY_ADVICE))
 }
 
 fn topology_by_amqp(verified: Result<(), TopologyError>) -> Line {
     let check = Check::BrokerTopology;
     let Err(error) = verified else {
-        return Line::ok(check, "exchanges and queues are as they have to be");
+        return Line::ok(check, AS_IT_HAS_TO_BE);
     };
-    let is_real =
-        |finding: &&Finding| matches!(finding, Finding::Missing { .. } | Finding::Different(_));
-    let real: Vec<String> = error.findings.iter().filter(is_real).map(Finding::to_string).collect();
-    if !real.is_empty() {
-        return Line::fail(check, real.join("; "), TOPOLOGY_ADVICE);
+    let (mut missing, mut differences) = (Vec::new(), Vec::new());
+    for finding in &error.findings {
+        match finding {
+            Finding::Missing { name, .. } => missing.push(name.clone()),
+            Finding::Different(mismatch) => differences.push(mismatch.difference()),
+            Finding::Misconfigured(_) | Finding::Away(_) => {}
+        }
+    }
+    if let Some(line) = judge_topology(&missing, &differences) {
+        return line;
     }
     let why = match error.findings.first() {
         // Comparing arguments over AMQP takes a declaration, and that the permission to configure.
@@ -238,8 +260,9 @@ fn alarms(found: &[Alarm]) -> Line {
         found.iter().map(|Alarm { node, resource }| format!("{resource} of {node}")).collect();
     Line::fail(
         check,
-        format!("nothing can be published: {}", told.join(", ")),
-        "free memory or disk of that node, or raise its limit; webhooks get 503 until then",
+        format!("in effect: {}", told.join(", ")),
+        "free what is short on that node, or raise its limit; of memory and disk they stop all \
+         publishing, and webhooks get 503 until then",
     )
 }
 
@@ -278,6 +301,10 @@ fn needed(wanted: &[Wanted]) -> Vec<Permission> {
     if any(&[Wanted::Worker]) {
         needed.extend(WorkQueue::ALL.map(Permission::Consume));
         needed.push(Permission::SetAside);
+    }
+    if wanted.is_empty() {
+        // Those of a person who deals with parked messages.
+        needed.extend(WorkQueue::ALL.map(Permission::Look));
     }
     needed
 }
@@ -397,7 +424,8 @@ mod tests {
     #[test]
     fn each_role_needs_its_own_permissions() {
         assert_eq!(needed(&[Wanted::Ingress]), [Permission::Publish(Exchange::Events)]);
-        assert_eq!(needed(&[Wanted::Worker]), needed(&[]));
+        assert_eq!(needed(&[Wanted::Worker]).len(), 6);
+        assert_eq!(needed(&[]).len(), 9);
         assert_eq!(needed(&[Wanted::Scheduler]).len(), 2);
     }
 }

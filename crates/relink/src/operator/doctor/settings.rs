@@ -202,10 +202,16 @@ impl Group<'_> {
         self.judge(Check::SettingsLinks, is_linked, "RELINK_PORTAL_URL", |problems| {
             problems.links(link)?.map(|links| format!("prompts link to {}", links.base()))
         });
-        let is_shown = is_set(&[&page.portal_brand]);
+        let names = [&page.portal_brand, &page.portal_logo, &page.portal_texts];
+        let keys = [&page.stripe_publishable_key, &page.api_tokens, &page.api_tokens_file];
+        // With an address the single process has the page; of the others the portal alone.
+        let is_shown = is_set(&names)
+            || is_set(&keys)
+            || (is_linked && self.wanted.contains(&Wanted::Standalone));
         self.judge(Check::SettingsPage, is_shown, "RELINK_PORTAL_BRAND", |problems| {
             if !is_linked {
                 problems.no_page(&page);
+                return None;
             }
             problems.page(page, stripe).map(|page| format!("listens at {}", page.listen))
         });
@@ -221,7 +227,13 @@ impl Group<'_> {
     ) {
         if !is_there && !self.wanted.iter().any(|role| role.needs(check)) {
             let why = format!("not configured: {name} is not set");
-            return self.lines.push(Line::not_checked(check, why, ""));
+            let advice = match check {
+                Check::SettingsStripe => {
+                    "without a key nothing is read back: what events do not say stays unknown"
+                }
+                _ => "",
+            };
+            return self.lines.push(Line::not_checked(check, why, advice));
         }
         let mut problems = Problems::default();
         let told = read(&mut problems);
