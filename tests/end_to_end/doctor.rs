@@ -242,10 +242,16 @@ pub(crate) async fn missing_permission(stage: &Stage) {
     settings = place.settings(&[]);
     settings.push(("RELINK_DATABASE_URL", format!("postgres://{role}@{behind}")));
     let told = doctor(&[], &settings).await;
+    let grant = format!("GRANT SELECT ON inbox TO {role}");
+    database.batch_execute(&grant).await.unwrap();
+    let of_portal = doctor(&["portal"], &settings).await;
+    let of_scheduler = doctor(&["scheduler"], &settings).await;
     database.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
     let lacking = ["SELECT on inbox", "DELETE on accounts", "deploy/README.md"];
     told.says("database.privileges", "fail", &lacking);
     told.says("database.transactions", "ok", &["as far as this user sees", "pg_read_all_stats"]);
+    of_portal.says("database.privileges", "ok", &[]);
+    of_scheduler.says("database.privileges", "fail", &["UPDATE on", "ownership of history, inbox"]);
 }
 
 pub(crate) async fn broken_database(stage: &Stage) {

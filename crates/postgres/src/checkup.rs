@@ -26,13 +26,12 @@ const USED: [&str; 10] = [
     "probes",
 ];
 
-/// The server's version, whether it only reads, whose sessions can be seen, and its clock.
+/// The server's version, whether it only reads, and whose sessions can be seen.
 const SERVER: Sql = Sql {
     text: "SELECT current_setting('server_version'), \
                   pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on', \
                   (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) \
-                    OR pg_has_role('pg_read_all_stats', 'USAGE'), \
-                  (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                    OR pg_has_role('pg_read_all_stats', 'USAGE')",
     types: &[],
 };
 
@@ -70,16 +69,34 @@ const HOLDERS: Sql = Sql {
 
 const OUTBOX: Sql = Sql { text: "SELECT count(*), min(decided_ms) FROM outbox", types: &[] };
 
-/// What the user may not do with the tables of `$1`, privilege by privilege.
+/// What the user may not do with the tables of `$1`, privilege by privilege, and which of the
+/// tables of `$2` he does not own.
 const LACKING: Sql = Sql {
-    text: "SELECT privilege, array_agg(name ORDER BY name) \
-           FROM unnest($1) AS name, \
-                unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
-           WHERE to_regclass(name) IS NOT NULL \
-             AND NOT has_table_privilege(to_regclass(name), privilege) \
-           GROUP BY privilege ORDER BY privilege DESC",
-    types: &[Type::TEXT_ARRAY],
+    text: "\
+    SELECT privilege, array_agg(name ORDER BY name) \
+      FROM unnest($1) AS name, \
+           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
+      WHERE to_regclass(name) IS NOT NULL \
+        AND NOT has_table_privilege(to_regclass(name), privilege) \
+      GROUP BY privilege \
+    UNION ALL \
+    SELECT 'ownership', array_agg(name ORDER BY name) \
+      FROM unnest($2) AS name JOIN pg_class c ON c.oid = to_regclass(name) \
+      WHERE NOT pg_has_role(c.relowner, 'USAGE') \
+      HAVING count(*) > 0",
+    types: &[Type::TEXT_ARRAY, Type::TEXT_ARRAY],
 };
+
+/// What a user lacks, each with its tables.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Lacking {
+    /// Tables that cannot be read.
+    pub reading: Vec<String>,
+    /// `INSERT`, `UPDATE`, `DELETE`, where one is missing.
+    pub writing: Vec<(String, Vec<String>)>,
+    /// Partitioned tables of another owner: only theirs may make and drop days.
+    pub owning: Vec<String>,
+}
 
 /// Something that keeps dead rows from being removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,8 +120,6 @@ pub struct Server {
     pub is_read_only: bool,
     /// Whether sessions of other users can be seen.
     pub sees_everybody: bool,
-    /// Its clock.
-    pub now: Time,
 }
 
 /// The version of the schema.
@@ -145,12 +160,7 @@ impl Checkup {
     /// See [`StoreError`].
     pub async fn server(&self) -> Result<Server, StoreError> {
         let row = self.one(&SERVER, &[]).await?;
-        Ok(Server {
-            version: row.get(0),
-            is_read_only: row.get(1),
-            sees_everybody: row.get(2),
-            now: Time(row.get(3)),
-        })
+        Ok(Server { version: row.get(0), is_read_only: row.get(1), sees_everybody: row.get(2) })
     }
 
     /// The schema's version.
@@ -201,18 +211,44 @@ impl Checkup {
         Ok((row.get(0), row.get::<_, Option<i64>>(1).map(Time)))
     }
 
-    /// Privileges that the user lacks, each with its tables; reading first.
+    /// What the user may not do.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lacking(&self) -> Result<Vec<(String, Vec<String>)>, StoreError> {
-        let rows = run_one(&self.pool, false, &LACKING, &[&&USED[..]]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    pub async fn lacking(&self) -> Result<Lacking, StoreError> {
+        let params: Params<'_> = &[&&USED[..], &&TABLES[..]];
+        let mut lacking = Lacking::default();
+        for row in run_one(&self.pool, false, &LACKING, params).await? {
+            let (privilege, tables): (String, Vec<String>) = (row.get(0), row.get(1));
+            match &*privilege {
+                "SELECT" => lacking.reading = tables,
+                "ownership" => lacking.owning = tables,
+                _ => lacking.writing.push((privilege, tables)),
+            }
+        }
+        lacking.writing.sort();
+        Ok(lacking)
     }
 
     async fn one(&self, sql: &'static Sql, params: Params<'_>) -> Result<Row, StoreError> {
         let rows = run_one(&self.pool, false, sql, params).await?;
         let none = || StoreError::Transient("the database answered without a row".into());
         rows.into_iter().next().ok_or_else(none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::USED;
+    use crate::migrate::texts;
+
+    #[test]
+    fn every_table_of_the_schema_is_looked_at() {
+        let made = texts().flat_map(|text| text.split("CREATE TABLE ").skip(1));
+        let made = made.filter_map(|rest| rest.split([' ', '(']).next());
+        let made: BTreeSet<&str> = made.filter(|name| !name.ends_with("_default")).collect();
+        assert_eq!(made, USED.into_iter().collect());
     }
 }

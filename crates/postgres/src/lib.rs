@@ -40,7 +40,7 @@ mod store;
 mod survey;
 mod transact;
 
-pub use checkup::{Checkup, Days, Holder, Schema, Server};
+pub use checkup::{Checkup, Days, Holder, Lacking, Schema, Server};
 pub use config::PostgresConfig;
 pub use migrate::{Migration, migrate};
 pub use store::PostgresStore;

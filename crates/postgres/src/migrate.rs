@@ -29,6 +29,12 @@ const MIGRATIONS: [Migration; 2] = [
     Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
 ];
 
+/// The statements of every step.
+#[cfg(test)]
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.into_iter().map(|step| step.text)
+}
+
 /// How far back the first partitions reach: Stripe's replay of 30 days, with room.
 const FIRST_DAYS: u32 = 35;
 

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeUnbindOptions,
-    QueueDeclareOptions,
+    BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeUnbindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection};
@@ -146,9 +146,11 @@ impl Examination {
     }
 
     /// Consumes with a priority that is no number: refused behind the look at the permission, so
-    /// that no consumer comes about.
+    /// that no consumer comes about. A broker that did not mind would hand out one message, and
+    /// get it back with the end of the channel.
     async fn read(&self, queue: &str) -> Result<(), Trouble> {
         self.ask("basic.consume", async |channel| {
+            channel.basic_qos(1, BasicQosOptions::default()).await?;
             let mut arguments = FieldTable::default();
             arguments.insert("x-priority".into(), text("none"));
             let options = BasicConsumeOptions::default();

@@ -43,7 +43,8 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let now = SystemClock.now();
     let store = database::store(named.database.as_ref()).await;
     let database = async |lines: &mut Vec<Line>| {
-        database::look(named.database.as_ref(), age, now, lines).await;
+        let look = database::Look { wanted: &wanted, longest: age, now };
+        database::look(named.database.as_ref(), look, lines).await;
     };
     let stripe = async |lines: &mut Vec<Line>| {
         let modes = database::modes(store.as_deref()).await;

@@ -77,7 +77,7 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         Some(survey) => topology(&survey),
         None => topology_by_amqp(relink_rabbitmq::verify(broker).await),
     });
-    lines.push(permissions(&examination, wanted).await);
+    // Before anything is published: a broker with an alarm hears nothing more of who did.
     match examination.queues().await {
         // Of queues that are missing nothing can be told.
         Ok(states) if states.len() < queues().len() => {}
@@ -89,6 +89,7 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
             lines.push(Line::warn(Check::BrokerConsumers, error, "ask again in a moment"));
         }
     }
+    lines.push(permissions(&examination, wanted).await);
     examination.end().await;
 }
 
@@ -300,11 +301,14 @@ fn needed(wanted: &[Wanted]) -> Vec<Permission> {
     }
     if any(&[Wanted::Worker]) {
         needed.extend(WorkQueue::ALL.map(Permission::Consume));
-        needed.push(Permission::SetAside);
     }
     if wanted.is_empty() {
         // Those of a person who deals with parked messages.
         needed.extend(WorkQueue::ALL.map(Permission::Look));
+    }
+    if any(&[Wanted::Worker]) {
+        // The last, since it is the only one that publishes.
+        needed.push(Permission::SetAside);
     }
     needed
 }

@@ -8,10 +8,11 @@ use relink_core::time::{Span, Time};
 use relink_engine::clock::SystemClock;
 use relink_engine::parked::StoreLot;
 use relink_engine::store::{Store, StoreError};
-use relink_postgres::{Checkup, Days, Holder, Schema, Server};
+use relink_postgres::{Checkup, Days, Holder, Lacking, Schema, Server};
 
 use super::events::age;
 use super::line::{Check, Line};
+use super::settings::Wanted;
 use crate::output::counted;
 use crate::settings::Database;
 
@@ -99,16 +100,22 @@ pub(super) fn judge_parked(depths: &[Depth]) -> Line {
     )
 }
 
-pub(super) async fn look(
-    database: Option<&Database>,
-    longest: Span,
-    now: Time,
-    lines: &mut Vec<Line>,
-) {
+/// What a look at a database is about.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    /// Whose user it is; none named: of any role.
+    pub(super) wanted: &'a [Wanted],
+    /// How long a transaction may be open.
+    pub(super) longest: Span,
+    pub(super) now: Time,
+}
+
+pub(super) async fn look(database: Option<&Database>, look: Look<'_>, lines: &mut Vec<Line>) {
+    let now = look.now;
     match database {
         None => {}
         Some(Database::Postgres(config)) => match Checkup::new(config) {
-            Ok(checkup) => of_postgres(&checkup, longest, now, lines).await,
+            Ok(checkup) => of_postgres(&checkup, look, lines).await,
             Err(error) => lines.push(trouble(Check::DatabaseServer, &error)),
         },
         Some(Database::Sqlite(path)) => match relink_sqlite::Checkup::of(path.as_ref()) {
@@ -121,7 +128,8 @@ pub(super) async fn look(
     }
 }
 
-async fn of_postgres(checkup: &Checkup, longest: Span, now: Time, lines: &mut Vec<Line>) {
+async fn of_postgres(checkup: &Checkup, look: Look<'_>, lines: &mut Vec<Line>) {
+    let Look { wanted, longest, now } = look;
     let sees_everybody = match checkup.server().await {
         Ok(found) => {
             lines.push(server(&found));
@@ -144,7 +152,7 @@ async fn of_postgres(checkup: &Checkup, longest: Span, now: Time, lines: &mut Ve
         Err(error) => return lines.push(trouble(Check::DatabaseSchema, &error)),
     }
     lines.push(match checkup.lacking().await {
-        Ok(lacking) => privileges(&lacking),
+        Ok(lacking) => privileges(&lacking, wanted),
         Err(error) => trouble(Check::DatabasePrivileges, &error),
     });
     lines.push(match checkup.days(now).await {
@@ -191,17 +199,33 @@ fn schema(known: i64, wanted: i64) -> Line {
     Line::fail(check, found, "run `relink migrate` as the owner of the tables")
 }
 
-fn privileges(lacking: &[(String, Vec<String>)]) -> Line {
+/// Reading is for everybody, writing for those who decide, owning for the scheduler, who makes and
+/// drops partitions. Of a user of no named role it is not known what he needs.
+fn privileges(lacking: &Lacking, wanted: &[Wanted]) -> Line {
     let check = Check::DatabasePrivileges;
-    if lacking.is_empty() {
-        return Line::ok(check, "the user may read and write every table");
+    let is_for = |roles: &[Wanted]| wanted.iter().any(|one| roles.contains(one));
+    let mut parts = Vec::new();
+    if !lacking.reading.is_empty() {
+        parts.push(format!("SELECT on {}", lacking.reading.join(", ")));
     }
-    let parts = lacking.iter().map(|(word, tables)| format!("{word} on {}", tables.join(", ")));
-    let found = format!("the user lacks {}", parts.collect::<Vec<_>>().join("; "));
+    let writes = is_for(&[Wanted::Worker, Wanted::Scheduler, Wanted::Standalone]);
+    if writes || wanted.is_empty() {
+        let tables =
+            |(word, tables): &(String, Vec<String>)| format!("{word} on {}", tables.join(", "));
+        parts.extend(lacking.writing.iter().map(tables));
+    }
+    let owns = is_for(&[Wanted::Scheduler, Wanted::Standalone]);
+    if owns && !lacking.owning.is_empty() {
+        parts.push(format!("ownership of {}", lacking.owning.join(", ")));
+    }
+    let of = if wanted.is_empty() { "every role" } else { "the roles that were named" };
+    if parts.is_empty() {
+        return Line::ok(check, format!("the user has those of {of}"));
+    }
+    let found = format!("the user lacks {}", parts.join("; "));
     let advice = "grant what its role needs, see \"A database user for each role\" in \
-                  deploy/README.md; `portal` and whoever only looks need SELECT alone";
-    // Without reading there is no role; without writing some are left.
-    match lacking.iter().any(|(word, _)| word == "SELECT") {
+                  deploy/README.md; name the role (`relink doctor portal`) where it needs less";
+    match !wanted.is_empty() || !lacking.reading.is_empty() {
         true => Line::fail(check, found, advice),
         false => Line::warn(check, found, advice),
     }
@@ -315,14 +339,25 @@ mod tests {
         assert_eq!(partitions(Days { wanted: 15, there: 3 }).level, Level::Warn);
         let since = |seconds: i64| outbox(1, Some(Time(0)), Time(seconds * 1000)).level;
         assert_eq!([since(5), since(60), since(900)], [Level::Ok, Level::Warn, Level::Fail]);
-        let lacking = |word: &str| privileges(&[(word.into(), vec!["inbox".into()])]).level;
-        assert_eq!([lacking("SELECT"), lacking("DELETE")], [Level::Fail, Level::Warn]);
-        let standby = Server {
-            version: "17.1".into(),
-            is_read_only: true,
-            sees_everybody: true,
-            now: Time(0),
-        };
+        let standby = Server { version: "17.1".into(), is_read_only: true, sees_everybody: true };
         assert_eq!(server(&standby).level, Level::Fail);
+    }
+
+    #[test]
+    fn each_role_lacks_what_it_needs_itself() {
+        let level = |lacking: &Lacking, wanted: &[Wanted]| privileges(lacking, wanted).level;
+        let some = || vec!["inbox".to_owned()];
+        let nothing = Lacking::default();
+        let reader = Lacking { writing: vec![("DELETE".into(), some())], ..Lacking::default() };
+        let worker = Lacking { owning: some(), ..Lacking::default() };
+        let nobody = Lacking { reading: some(), ..Lacking::default() };
+        assert_eq!(level(&nothing, &[Wanted::Scheduler]), Level::Ok);
+        assert_eq!(level(&reader, &[]), Level::Warn);
+        assert_eq!(level(&reader, &[Wanted::Portal]), Level::Ok);
+        assert_eq!(level(&reader, &[Wanted::Worker]), Level::Fail);
+        assert_eq!(level(&worker, &[Wanted::Worker]), Level::Ok);
+        assert_eq!(level(&worker, &[Wanted::Scheduler]), Level::Fail);
+        assert_eq!(level(&nobody, &[Wanted::Portal]), Level::Fail);
+        assert_eq!(level(&nobody, &[]), Level::Fail);
     }
 }

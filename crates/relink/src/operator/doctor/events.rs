@@ -3,10 +3,11 @@
 use relink_core::id::Scope;
 use relink_core::input::{Deferred, Verdict};
 use relink_core::time::{Second, Time};
-use relink_engine::store::{Store, StoreError, Tally};
+use relink_engine::store::{InputKey, Store, StoreError, Tally};
 use relink_stripe::client::{Client, EventFilter};
 use relink_stripe::envelope::Envelope;
 use relink_worker_followup::catch_up::{key, listed_types};
+use serde_json::value::RawValue;
 
 use super::line::{Check, Line};
 use super::stripe::impatient;
@@ -106,11 +107,16 @@ async fn arrival(
         Err(error) => return Ok(not_compared(&error.to_string())),
     };
     let until = page.date_unix_seconds - ON_THEIR_WAY_S;
-    let events = page.events.iter().filter_map(|event| Envelope::read(event.get().as_bytes()).ok());
-    let Some(newest) =
-        events.filter(|event| event.created <= until).map(|event| key(&event)).next()
-    else {
-        return Ok(Line::ok(check, format!("{heard}; Stripe has made none to compare with")));
+    let read = |event: &RawValue| -> Option<InputKey> {
+        let envelope = Envelope::read(event.get().as_bytes()).ok()?;
+        (envelope.created <= until).then(|| key(&envelope))
+    };
+    let Some(newest) = page.events.iter().find_map(|event| read(event)) else {
+        let compared = match page.events.is_empty() {
+            true => "Stripe has made none in 30 days",
+            false => "what Stripe has made is younger than five minutes",
+        };
+        return Ok(Line::ok(check, format!("{heard}; {compared}")));
     };
     let is_here = store.seen(std::slice::from_ref(&newest)).await? == [true];
     Ok(match is_here {
