@@ -108,8 +108,9 @@ const CONFINED: [(&str, &[&str], &str); 16] = [
     ("rusqlite", &["relink-sqlite"], "SQL is behind the port of `engine`"),
     (
         "reqwest",
-        &["relink-stripe", "relink-sim", "relink"],
-        "`stripe` reads, `sim` sends webhooks, `relink` posts the commands of standalone",
+        &["relink-stripe", "relink-sim", "relink-rabbitmq", "relink"],
+        "`stripe` reads, `sim` sends webhooks, `rabbitmq` asks the broker's management API, \
+         `relink` posts the commands of standalone",
     ),
     (
         "axum",

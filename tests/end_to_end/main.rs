@@ -10,6 +10,7 @@ mod bad_input;
 mod bodies;
 mod configuration;
 mod demo;
+mod doctor;
 mod drain;
 mod forecast;
 mod killed;
@@ -154,4 +155,34 @@ fn parked_work_at_a_broker() {
 #[test]
 fn parked_work_of_a_single_process() {
     without_servers(parked::parked_work_of_a_single_process);
+}
+
+#[test]
+fn the_doctor_finds_a_healthy_system_healthy() {
+    on_stage(doctor::healthy);
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_at_the_broker() {
+    on_stage(doctor::broken_broker);
+}
+
+#[test]
+fn the_doctor_names_a_permission_that_is_missing() {
+    on_stage(doctor::missing_permission);
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_in_the_database() {
+    on_stage(doctor::broken_database);
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_with_stripe() {
+    without_servers(doctor::wrong_with_stripe);
+}
+
+#[test]
+fn the_doctor_tells_settings_that_cannot_work() {
+    without_servers(doctor::wrong_settings);
 }

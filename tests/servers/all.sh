@@ -31,6 +31,7 @@ start_servers() {
     [[ -n ${RELINK_TEST_AMQP_URL:-} ]] || own_broker=yes
     [[ -n ${RELINK_TEST_DATABASE_URL:-} ]] || own_database=yes
     export RELINK_TEST_SERVERS_DIR=$SERVERS_DIR
+    RABBITMQ_MANAGEMENT=yes
     [[ -z $own_broker ]] || rabbitmq_launch || true
     if [[ -n $own_database ]]; then
         postgres_start || return 1
@@ -39,6 +40,7 @@ start_servers() {
     if [[ -n $own_broker ]]; then
         rabbitmq_await || return 1
         export RELINK_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:$RABBITMQ_PORT/%2f
+        export RELINK_TEST_MANAGEMENT_URL=http://127.0.0.1:$RABBITMQ_MANAGEMENT_PORT
         export RELINK_TEST_RABBITMQCTL=$SERVERS_DIR/rabbitmqctl
     fi
     # Without the credentials: servers named by the caller may have real ones.

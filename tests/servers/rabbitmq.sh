@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# A private RabbitMQ node without plugins, on loopback only. Sourced, never run.
+# A private RabbitMQ node on loopback only. Sourced, never run.
+#
+# It has no plugin, since Relink needs none, unless RABBITMQ_MANAGEMENT asks for the one over which
+# `relink doctor` looks at what AMQP does not tell.
 #
 # Not the wrapper in /usr/sbin: it insists on root or the user rabbitmq and on the system's
 # folders. The node has its own epmd, because a shared one would outlive or underlive the run.
@@ -7,6 +10,7 @@
 RABBITMQ_BIN=/usr/lib/rabbitmq/bin
 RABBITMQ_PID=''
 EPMD_PID=''
+RABBITMQ_MANAGEMENT=''
 
 rabbitmq_installed() { [[ -x $RABBITMQ_BIN/rabbitmq-server ]] && epmd_program >/dev/null; }
 
@@ -48,7 +52,8 @@ rabbitmq_prepare() {
     local user=$1 amqp=$2 dist=$3 epmd=$4 ctl=$5 dir=$SERVERS_DIR/rabbitmq
     rm -rf -- "$dir"
     mkdir -p "$dir/data" "$dir/log" "$dir/generated" "$dir/conf.d" "$dir/plugins"
-    printf '[].\n' | tee "$dir/enabled_plugins" >"$dir/advanced.config"
+    printf '[].\n' >"$dir/advanced.config"
+    printf '[%s].\n' "${RABBITMQ_MANAGEMENT:+rabbitmq_management}" >"$dir/enabled_plugins"
     cat >"$dir/rabbitmq.conf" <<CONFIGURATION
 $(rabbitmq_listeners "$amqp" "$dir/tls")
 log.console = true
@@ -56,6 +61,14 @@ log.console.level = info
 log.file = false
 raft.wal_max_size_bytes = 67108864
 CONFIGURATION
+    if [[ -n $RABBITMQ_MANAGEMENT ]]; then
+        free_port || return 1
+        RABBITMQ_MANAGEMENT_PORT=$FREE_PORT
+        cat >>"$dir/rabbitmq.conf" <<CONFIGURATION
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $RABBITMQ_MANAGEMENT_PORT
+CONFIGURATION
+    fi
     (umask 377 && od -An -N20 -tx1 /dev/urandom | tr -d ' \n' >"$dir/.erlang.cookie")
     RABBITMQ_ENV=(
         HOME="$dir" RUNNING_UNDER_SYSTEMD=true
@@ -100,7 +113,8 @@ rabbitmq_renew() {
 }
 
 # The node reads every plugin it finds, enabled or not, which doubles its start. It is shown a folder
-# with its own application only. Should a later version mind, the next attempt shows them all.
+# with its own application and what the management API needs. Should a later version mind, the next
+# attempt shows them all.
 RABBITMQ_HIDE_PLUGINS=yes
 rabbitmq_hide_plugins() {
     local home
@@ -108,6 +122,10 @@ rabbitmq_hide_plugins() {
     home=${home%/sbin/*}
     [[ -n $RABBITMQ_HIDE_PLUGINS ]] && compgen -G "$home/plugins/rabbit-*" >/dev/null || return 0
     ln -s "$home"/plugins/rabbit-* "$1/"
+    if [[ -n $RABBITMQ_MANAGEMENT ]]; then
+        ln -s "$home"/plugins/{rabbitmq_management,rabbitmq_management_agent,rabbitmq_web_dispatch}-* \
+            "$home"/plugins/{amqp_client,cowboy,cowlib}-* "$1/"
+    fi
     RABBITMQ_ENV+=(RABBITMQ_PLUGINS_DIR="$1")
 }
 
@@ -130,7 +148,7 @@ rabbitmq_launch() {
     user=$(rabbitmq_user)
     free_port && amqp=$FREE_PORT && free_port && dist=$FREE_PORT || return 1
     free_port && epmd=$FREE_PORT && free_port || return 1
-    rabbitmq_prepare "$user" "$amqp" "$dist" "$epmd" "$FREE_PORT"
+    rabbitmq_prepare "$user" "$amqp" "$dist" "$epmd" "$FREE_PORT" || return 1
     spawn "$user" KILL "$SERVERS_DIR/epmd.log" HOME="$SERVERS_DIR/rabbitmq" \
         "$(epmd_program)" -address 127.0.0.1 -port "$epmd"
     EPMD_PID=$SPAWNED_PID

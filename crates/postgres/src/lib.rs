@@ -20,6 +20,7 @@
 //! tries again), creating databases or roles. Start reading at `transact`, then `gather` and
 //! `commit`; `sql` has the statements, `migrations/` the tables.
 
+mod checkup;
 mod columns;
 mod commit;
 mod config;
@@ -39,6 +40,7 @@ mod store;
 mod survey;
 mod transact;
 
+pub use checkup::{Checkup, Days, Holder, Lacking, Schema, Server};
 pub use config::PostgresConfig;
 pub use migrate::{Migration, migrate};
 pub use store::PostgresStore;

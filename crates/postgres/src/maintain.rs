@@ -13,11 +13,11 @@ use crate::session::{Session, run_one};
 use crate::sql::{BEGIN_ONE, Sql};
 
 /// Tables with a partition a day.
-const TABLES: [&str; 2] = ["inbox", "history"];
+pub(crate) const TABLES: [&str; 2] = ["inbox", "history"];
 
 /// How many days are prepared ahead: two weeks without a scheduler lose nothing but tidiness,
 /// since the default partition takes what has no day of its own.
-const DAYS_AHEAD: i32 = 14;
+pub(crate) const DAYS_AHEAD: i32 = 14;
 
 /// The days to make: partition name, first day and the day after as texts, for days that have
 /// none. `$1` table, `$2` and `$3` first and last day.
@@ -83,7 +83,7 @@ pub(crate) async fn expire_days(
     Ok(())
 }
 
-fn today(now: Time) -> Day {
+pub(crate) fn today(now: Time) -> Day {
     Day::of(relink_core::time::Second(now.0.div_euclid(1000)))
 }
 

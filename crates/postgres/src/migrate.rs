@@ -29,6 +29,12 @@ const MIGRATIONS: [Migration; 2] = [
     Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
 ];
 
+/// The statements of every step.
+#[cfg(test)]
+pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.into_iter().map(|step| step.text)
+}
+
 /// How far back the first partitions reach: Stripe's replay of 30 days, with room.
 const FIRST_DAYS: u32 = 35;
 
@@ -109,18 +115,28 @@ where
     value.transpose().map(Option::flatten).map_err(|error| classify(&error))
 }
 
-/// Whether the schema is the one that this version knows.
-pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
+/// The schema's version; 0: there is none.
+pub(crate) async fn known(pool: &Pool) -> Result<i32, StoreError> {
     let session = Session::open(pool, false, &[]).await?;
     let rows = session.query(&VERSION, &[]).await;
     session.end();
-    let known: i32 = match rows {
-        Ok(rows) => rows.first().and_then(|row| row.get(0)).unwrap_or(0),
-        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => 0,
-        Err(error) => return Err(classify(&error)),
-    };
+    match rows {
+        Ok(rows) => Ok(rows.first().and_then(|row| row.get(0)).unwrap_or(0)),
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(0),
+        Err(error) => Err(classify(&error)),
+    }
+}
+
+/// The version that this one needs.
+pub(crate) fn wanted() -> i32 {
+    MIGRATIONS[MIGRATIONS.len() - 1].version
+}
+
+/// Whether the schema is the one that this version knows.
+pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
+    let known = known(pool).await?;
     refuse_newer(known)?;
-    let wanted = MIGRATIONS[MIGRATIONS.len() - 1].version;
+    let wanted = wanted();
     if known < wanted {
         return Err(StoreError::Misconfigured(format!(
             "the database of RELINK_DATABASE_URL has schema version {known}, this version of \
@@ -131,7 +147,7 @@ pub(crate) async fn check(pool: &Pool) -> Result<(), StoreError> {
 }
 
 fn refuse_newer(known: i32) -> Result<(), StoreError> {
-    let wanted = MIGRATIONS[MIGRATIONS.len() - 1].version;
+    let wanted = wanted();
     if known > wanted {
         return Err(StoreError::Misconfigured(format!(
             "the database of RELINK_DATABASE_URL has schema version {known}, which is newer than \

@@ -6,6 +6,8 @@
 //!   ladder and the parked queue; see `supervisor` for how it comes back from anything.
 //! * [`RabbitParked`] shows parked messages and puts them back.
 //! * [`declare`] and [`verify`] hold the broker against `bus::topology`.
+//! * [`Examination`] and [`Management`] are for `relink doctor`: they look and change nothing, the
+//!   second one over HTTP, because AMQP tells neither arguments nor bindings, policies and alarms.
 //!
 //! Both adapters own a supervisor that rebuilds connection, channel, settings and consumer after
 //! any trouble; the library's own recovery is off, because it covers neither channel errors nor
@@ -22,7 +24,10 @@ mod backoff;
 mod config;
 mod connection;
 mod driver;
+mod examine;
+mod greeting;
 mod ledger;
+mod management;
 mod mismatch;
 mod outlet;
 mod outstanding;
@@ -36,6 +41,11 @@ mod supervisor;
 mod topology;
 
 pub use config::{ConfigError, RabbitConfig};
+pub use examine::{Examination, Permission, QueueState};
+pub use greeting::version;
+pub use management::{
+    Alarm, Management, ManagementConfig, ManagementConfigError, ManagementError, Survey,
+};
 pub use mismatch::Mismatch;
 pub use parked::RabbitParked;
 pub use publisher::RabbitPublisher;

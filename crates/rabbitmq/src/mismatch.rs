@@ -23,6 +23,12 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    /// What differs, without what to do about it.
+    pub fn difference(&self) -> String {
+        let Self { kind, name, argument, wanted, present } = self;
+        format!("{kind} `{name}`: {argument} is {present}, wanted is {wanted}")
+    }
+
     /// Reads RabbitMQ's words, for instance: `PRECONDITION_FAILED - inequivalent arg
     /// 'x-message-ttl' for queue 'a' in vhost '/': received the value '1' of type 'signedint' but
     /// current is none`.
@@ -50,8 +56,8 @@ fn value(text: &str) -> String {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, argument, wanted, present } = self;
-        write!(f, "{kind} `{name}`: {argument} is {present}, wanted is {wanted}; ")?;
+        let Self { kind, name, .. } = self;
+        write!(f, "{}; ", self.difference())?;
         match kind.as_str() {
             "queue" => {
                 if let Some(all) = wanted_of(name) {

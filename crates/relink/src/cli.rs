@@ -1,5 +1,7 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
+mod doctor;
+mod operator;
 mod parked;
 mod portal;
 mod servers;
@@ -8,6 +10,10 @@ mod tls;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use operator::{
+    BackfillArgs, CatchUpArgs, ExplainArgs, ForecastArgs, MigrateArgs, ReconcileArgs, SchemaArgs,
+};
 pub(crate) use parked::{
     AuditArgs, ChangeArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand, RequeueArgs,
     ShowArgs, StatusArgs,
@@ -76,6 +82,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Run Relink against a simulated Stripe with everything going wrong that can
     Simulate(SimulateArgs),
+    /// Look at settings, Stripe, broker and database: what is wrong, and what to do about it
+    Doctor(Box<DoctorArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -355,127 +363,4 @@ pub(crate) struct DemoArgs {
     /// Print the commands alone, one JSON document a line
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct MigrateArgs {
-    /// Show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Leave the broker out: for `standalone` with postgres://
-    #[arg(long)]
-    pub(crate) database_only: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// An account, an authorization or an event
-    #[arg(value_name = "fca_…|fcauth_…|evt_…")]
-    pub(crate) id: String,
-    /// How many lines of history
-    #[arg(long, default_value_t = 30)]
-    pub(crate) limit: usize,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CatchUpArgs {
-    /// How far back, at most the 30 days that Stripe lists (d, h, m, s)
-    #[arg(long, default_value = "30d")]
-    pub(crate) since: String,
-    /// Publish them; without it they are only shown
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReconcileArgs {
-    /// Walk all accounts once and end; without it go on and on, as the scheduler does
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// Going on, read accounts of which nothing was heard for so many days
-    #[arg(long, default_value = "7")]
-    pub(crate) days: String,
-    /// Read and publish; without it only shown is how much there is to read
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BackfillArgs {
-    /// A file of holders, one a line: cus_… or acct_…; `-` is standard input
-    #[arg(default_value = "-")]
-    pub(crate) file: String,
-    /// The Connect account whose customers they are; none: the platform's own
-    #[arg(long)]
-    pub(crate) stripe_account: Option<String>,
-    /// Publish what was read; without it accounts are only counted
-    #[arg(long)]
-    pub(crate) write: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
-    pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ForecastArgs {
-    /// A table of what banks do, in place of the one that is shipped (TOML)
-    #[arg(long, env = "RELINK_BANKS")]
-    pub(crate) banks: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SchemaArgs {
-    /// Only this type, such as prompt_relink or relink.prompt_relink.v1
-    pub(crate) kind: Option<String>,
 }

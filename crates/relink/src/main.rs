@@ -67,5 +67,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(args) => operator::audit::run(*args).await,
         Command::Schema(args) => operator::schema::run(&args),
         Command::Simulate(args) => operator::simulate::run(&args),
+        Command::Doctor(args) => operator::doctor::run(*args).await,
     }
 }

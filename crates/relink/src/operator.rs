@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod catch_up;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod forecast;
 pub(crate) mod migrate;

@@ -45,6 +45,11 @@ impl Problems {
         if self.0.is_empty() { Ok(()) } else { Err(Failure::usage(&self.0)) }
     }
 
+    /// Ends the reading for those who tell the problems and go on.
+    pub(crate) fn told(self) -> Vec<String> {
+        self.0
+    }
+
     fn parse<T: FromStr>(&mut self, name: &str, text: &str, what: &str) -> Option<T> {
         let parsed = text.trim().parse().ok();
         if parsed.is_none() {
@@ -240,7 +245,7 @@ impl Problems {
         Some(Webhook { config, listen: listen? })
     }
 
-    fn policy(&mut self, args: &PolicyArgs) -> Option<Policy> {
+    pub(crate) fn policy(&mut self, args: &PolicyArgs) -> Option<Policy> {
         let settle: Option<u32> = self.number("RELINK_SETTLE_SECONDS", &args.settle_seconds);
         let doubt: Option<u32> = self.number("RELINK_DOUBT_SECONDS", &args.doubt_seconds);
         let before = self.spans("RELINK_REMINDERS_BEFORE", &args.reminders_before);

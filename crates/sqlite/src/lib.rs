@@ -15,6 +15,7 @@
 //! What it does not do: rules, or anything for many processes (that is PostgreSQL's). Start
 //! reading at `store`, then `worker` for the grouping and `transact` for the work.
 
+mod checkup;
 mod day;
 mod error;
 mod inline;
@@ -30,4 +31,5 @@ mod transact;
 mod worker;
 mod write;
 
+pub use checkup::Checkup;
 pub use store::SqliteStore;

@@ -33,9 +33,15 @@ pub(crate) fn check(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn version(connection: &Connection) -> Result<usize, StoreError> {
-    let known: i64 =
+/// The version of the file, and the one that this version needs.
+pub(crate) fn versions(connection: &Connection) -> Result<(i64, usize), StoreError> {
+    let known =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(classify)?;
+    Ok((known, MIGRATIONS.len()))
+}
+
+fn version(connection: &Connection) -> Result<usize, StoreError> {
+    let (known, _) = versions(connection)?;
     match usize::try_from(known) {
         Ok(known) if known <= MIGRATIONS.len() => Ok(known),
         _ => Err(StoreError::Misconfigured(format!(

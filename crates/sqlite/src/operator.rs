@@ -205,17 +205,23 @@ pub(crate) fn cases(
 
 pub(crate) fn census(connection: &Connection) -> Result<Census, StoreError> {
     let counts = |sql| many(connection, sql, &[], |row| Ok((row.get(0)?, row.get(1)?)));
-    let outbox: Option<(i64, Option<i64>)> =
-        one(connection, OUTBOX, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (depth, oldest) = outbox.unwrap_or_default();
+    let (depth, oldest) = outbox(connection)?;
     Ok(Census {
         authorizations: counts(HEALTHS)?,
         open_cases: counts(OPEN_CASES)?,
         outbox_depth: depth,
-        outbox_oldest: oldest.map(Time),
+        outbox_oldest: oldest,
         verdicts: counts(VERDICTS)?,
         parked: one(connection, PARKED, &[], |row| row.get(0))?.unwrap_or_default(),
     })
+}
+
+/// Commands in the outbox, and when the oldest was decided.
+pub(crate) fn outbox(connection: &Connection) -> Result<(i64, Option<Time>), StoreError> {
+    let found: Option<(i64, Option<i64>)> =
+        one(connection, OUTBOX, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (depth, oldest) = found.unwrap_or_default();
+    Ok((depth, oldest.map(Time)))
 }
 
 pub(crate) fn why_parked(

@@ -333,7 +333,8 @@ pub(crate) async fn scopes(client: &Client, store: &dyn Store) -> Result<Vec<Sco
     Ok(scopes)
 }
 
-pub(crate) fn key(envelope: &Envelope<'_>) -> InputKey {
+/// Names the row that the ledger has of an event.
+pub fn key(envelope: &Envelope<'_>) -> InputKey {
     let scope = Scope {
         livemode: envelope.livemode,
         stripe_account: envelope.stripe_account.as_deref().map(Arc::from),
@@ -342,7 +343,7 @@ pub(crate) fn key(envelope: &Envelope<'_>) -> InputKey {
 }
 
 /// The types of the topology that can be listed: those with a snapshot form.
-pub(crate) fn listed_types() -> impl Iterator<Item = &'static str> {
+pub fn listed_types() -> impl Iterator<Item = &'static str> {
     LIFECYCLE_KEYS.into_iter().chain(UPCOMING_KEYS).filter(|key| has_snapshot_form(key))
 }
 

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
 mod consuming;
+mod examining;
 mod outages;
 mod publishing;
 mod settling;

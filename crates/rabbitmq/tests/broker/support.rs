@@ -157,7 +157,7 @@ async fn connect(url: &str) -> Connection {
 
 /// Says aloud that a test proves nothing.
 #[expect(clippy::print_stderr, reason = "a test that is left out must not look like one that ran")]
-fn left_out(variable: &str) {
+pub(crate) fn left_out(variable: &str) {
     eprintln!("\n*** LEFT OUT: {variable} is not set, so this test proves nothing ***\n");
 }
 

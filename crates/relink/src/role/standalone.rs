@@ -115,7 +115,11 @@ async fn setup(
     Ok(Setup { listener, config: page.config(&links), links })
 }
 
-fn sinks(url: Option<&str>, secret: Option<String>, problems: &mut Problems) -> Vec<Arc<dyn Sink>> {
+pub(crate) fn sinks(
+    url: Option<&str>,
+    secret: Option<String>,
+    problems: &mut Problems,
+) -> Vec<Arc<dyn Sink>> {
     let mut sinks: Vec<Arc<dyn Sink>> = vec![Arc::new(Stdout)];
     let is_set = secret.is_some();
     let key = secret.and_then(|secret| problems.signing_key("RELINK_COMMANDS_SECRET", &secret));

@@ -20,7 +20,7 @@ const REQUEST_ID: &str = "request-id";
 /// An answer of status 2xx.
 pub(super) struct Answer {
     pub(super) body: Box<RawValue>,
-    date_unix_seconds: i64,
+    pub(super) date_unix_seconds: i64,
     request_id: Option<String>,
 }
 

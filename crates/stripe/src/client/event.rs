@@ -32,6 +32,8 @@ pub struct EventPage {
     pub events: Vec<Box<RawValue>>,
     /// Where the next page begins; `None`: these were the last.
     pub next: Option<InputId>,
+    /// The second of the answer's `Date` header: Stripe's clock.
+    pub date_unix_seconds: i64,
 }
 
 impl Client {
@@ -68,7 +70,7 @@ impl Client {
                 Some(next.ok_or_else(malformed)?)
             }
         };
-        Ok(EventPage { events: page.data, next })
+        Ok(EventPage { events: page.data, next, date_unix_seconds: answer.date_unix_seconds })
     }
 }
 

@@ -1,0 +1,435 @@
+//! The broker: what AMQP tells, and what only its management API does. Nothing is created, taken
+//! or published.
+
+use relink_bus::parked::Depth;
+use relink_bus::topology::{Exchange, RETRY_LADDER, WorkQueue, queues, retry_queue};
+use relink_rabbitmq::{
+    Alarm, Examination, Finding, Management, ManagementError, Permission, QueueState, RabbitConfig,
+    Survey, TopologyError,
+};
+
+use super::database::judge_parked;
+use super::line::{Check, Line};
+use super::settings::{Named, Wanted};
+
+/// All that is told of it.
+pub(super) const CHECKS: [Check; 10] = [
+    Check::BrokerConnection,
+    Check::BrokerVersion,
+    Check::BrokerTopology,
+    Check::BrokerBindings,
+    Check::BrokerPermissions,
+    Check::BrokerPolicies,
+    Check::BrokerAlarms,
+    Check::BrokerConsumers,
+    Check::BrokerUnused,
+    Check::Parked,
+];
+
+/// The oldest version with dead letters at least once, which nothing replaces.
+const VERSION_MIN: (u32, u32) = (3, 10);
+
+/// What only the management API tells.
+const BY_MANAGEMENT: [Check; 4] =
+    [Check::BrokerBindings, Check::BrokerPolicies, Check::BrokerAlarms, Check::BrokerUnused];
+
+/// How to have it checked.
+const MANAGEMENT: &str = "set RELINK_MANAGEMENT_URL, with a user that has the tag `monitoring`";
+
+/// How many that are missing are named in one line.
+const NAMED_MAX: usize = 5;
+
+/// What a policy must not set on a queue of Relink's: messages would go without a word. Where a
+/// queue is full its publishers are told, except for parked queues, which then drop.
+const LOSING: [&str; 2] = ["expires", "message-ttl"];
+const LOSING_OF_PARKED: [&str; 3] = ["max-length", "max-length-bytes", "delivery-limit"];
+
+pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>) {
+    let Some(broker) = &named.broker else { return };
+    let management = match named.management.clone().map(Management::new) {
+        Some(Ok(management)) => Some(management),
+        Some(Err(error)) => {
+            lines.extend(BY_MANAGEMENT.map(|check| unreachable(check, &error)));
+            None
+        }
+        None => {
+            let why = "not checked: AMQP does not tell it";
+            lines.extend(BY_MANAGEMENT.map(|check| Line::not_checked(check, why, MANAGEMENT)));
+            None
+        }
+    };
+    lines.push(version(broker, management.as_ref()).await);
+    let survey = match &management {
+        Some(management) => by_management(management, lines).await,
+        None => None,
+    };
+    let examination = match Examination::begin(broker).await {
+        Ok(examination) => examination,
+        Err(error) => {
+            let advice = "is the broker of RELINK_AMQP_URL there, and are user, password and \
+                          virtual host right?";
+            return lines.push(Line::fail(Check::BrokerConnection, error, advice));
+        }
+    };
+    let found = format!("{} lets this user in", broker.broker());
+    lines.push(Line::ok(Check::BrokerConnection, found));
+    lines.push(match survey {
+        Some(survey) => topology(&survey),
+        None => topology_by_amqp(relink_rabbitmq::verify(broker).await),
+    });
+    // Before anything is published: a broker with an alarm hears nothing more of who did.
+    match examination.queues().await {
+        // Of queues that are missing nothing can be told.
+        Ok(states) if states.len() < queues().len() => {}
+        Ok(states) => {
+            lines.push(consumers(&states));
+            lines.push(judge_parked(&depths(&states)));
+        }
+        Err(error) => {
+            lines.push(Line::warn(Check::BrokerConsumers, error, "ask again in a moment"));
+        }
+    }
+    lines.push(permissions(&examination, wanted).await);
+    examination.end().await;
+}
+
+fn unreachable(check: Check, error: &ManagementError) -> Line {
+    let advice = match error {
+        ManagementError::Away(_) => "correct RELINK_MANAGEMENT_URL, or enable rabbitmq_management",
+        ManagementError::Unauthorized => "put a user and a password into RELINK_MANAGEMENT_URL",
+        ManagementError::Forbidden => {
+            "give the user the tag `monitoring` and access to the virtual host"
+        }
+    };
+    Line::warn(check, error.to_string(), advice)
+}
+
+async fn version(broker: &RabbitConfig, management: Option<&Management>) -> Line {
+    let check = Check::BrokerVersion;
+    let told = match management {
+        Some(management) => management.version().await.ok(),
+        None => None,
+    };
+    match told {
+        Some(version) => judge_version(&version),
+        None => match relink_rabbitmq::version(broker).await {
+            Ok(Some(version)) => judge_version(&version),
+            Ok(None) => {
+                Line::not_checked(check, "not checked: nothing tells it behind TLS", MANAGEMENT)
+            }
+            Err(error) => Line::fail(check, error, "is RELINK_AMQP_URL the address of a RabbitMQ?"),
+        },
+    }
+}
+
+fn judge_version(version: &str) -> Line {
+    let check = Check::BrokerVersion;
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let found = format!("RabbitMQ {version}");
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) if (major, minor) < VERSION_MIN => {
+            let (major, minor) = VERSION_MIN;
+            let found = format!("{found} does not dead-letter at least once");
+            Line::fail(check, found, format!("upgrade to {major}.{minor} or newer"))
+        }
+        _ => Line::ok(check, found),
+    }
+}
+
+async fn by_management(management: &Management, lines: &mut Vec<Line>) -> Option<Survey> {
+    lines.push(match management.alarms().await {
+        Ok(found) => alarms(&found),
+        Err(error) => unreachable(Check::BrokerAlarms, &error),
+    });
+    match management.survey().await {
+        Ok(survey) => {
+            lines.extend([bindings(&survey), policies(&survey), unused(&survey)]);
+            Some(survey)
+        }
+        Err(error) => {
+            for check in [Check::BrokerBindings, Check::BrokerPolicies, Check::BrokerUnused] {
+                lines.push(unreachable(check, &error));
+            }
+            None
+        }
+    }
+}
+
+const AS_IT_HAS_TO_BE: &str = "exchanges and queues are as they have to be";
+
+const TOPOLOGY_ADVICE: &str = "run `relink migrate` for what is missing; what differs: stop its \
+                               publishers, let its workers drain it, delete it, then migrate";
+
+fn topology(survey: &Survey) -> Line {
+    judge_topology(&survey.missing, &survey.differences)
+        .unwrap_or_else(|| Line::ok(Check::BrokerTopology, AS_IT_HAS_TO_BE))
+}
+
+fn judge_topology(missing: &[String], differences: &[String]) -> Option<Line> {
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>();
+        let more = missing.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        parts.push(format!("missing: {}{more}", named.join(", ")));
+    }
+    parts.extend(differences.iter().cloned());
+    let is_wrong = !parts.is_empty();
+    is_wrong.then(|| Line::fail(Check::BrokerTopology, parts.join("; "), TOPOLOGY_ADVICE))
+}
+
+fn topology_by_amqp(verified: Result<(), TopologyError>) -> Line {
+    let check = Check::BrokerTopology;
+    let Err(error) = verified else {
+        return Line::ok(check, AS_IT_HAS_TO_BE);
+    };
+    let (mut missing, mut differences) = (Vec::new(), Vec::new());
+    for finding in &error.findings {
+        match finding {
+            Finding::Missing { name, .. } => missing.push(name.clone()),
+            Finding::Different(mismatch) => differences.push(mismatch.difference()),
+            Finding::Misconfigured(_) | Finding::Away(_) => {}
+        }
+    }
+    if let Some(line) = judge_topology(&missing, &differences) {
+        return line;
+    }
+    let why = match error.findings.first() {
+        // Comparing arguments over AMQP takes a declaration, and that the permission to configure.
+        Some(Finding::Misconfigured(_)) => "the user may not declare, which is how AMQP compares",
+        _ => "the broker did not answer",
+    };
+    Line::not_checked(check, format!("all is there; arguments are not compared: {why}"), MANAGEMENT)
+}
+
+fn bindings(survey: &Survey) -> Line {
+    let check = Check::BrokerBindings;
+    if survey.unbound.is_empty() {
+        return Line::ok(check, "every key leads to its queue");
+    }
+    let told: Vec<String> = survey
+        .unbound
+        .iter()
+        .map(|(exchange, key, queue)| format!("{key} from {exchange} to {queue}"))
+        .collect();
+    Line::fail(
+        check,
+        format!("missing: {}", told.join(", ")),
+        "run `relink migrate`; until then events of these types are answered 503, and Stripe sends \
+         them again",
+    )
+}
+
+fn policies(survey: &Survey) -> Line {
+    let check = Check::BrokerPolicies;
+    if survey.policies.is_empty() {
+        return Line::ok(check, "none touches Relink's queues");
+    }
+    let is_parked = |queue: &str| queue.ends_with(".parked");
+    let is_losing = |queue: &str, key: &str| {
+        LOSING.contains(&key) || (is_parked(queue) && LOSING_OF_PARKED.contains(&key))
+    };
+    let mut losing = Vec::new();
+    let mut others = Vec::new();
+    for (queue, policy, sets) in &survey.policies {
+        let bad: Vec<&str> =
+            sets.iter().map(String::as_str).filter(|key| is_losing(queue, key)).collect();
+        if bad.is_empty() {
+            others.push(format!("`{policy}` on {queue}: {}", sets.join(", ")));
+        } else {
+            losing.push(format!("`{policy}` on {queue}: {}", bad.join(", ")));
+        }
+    }
+    if losing.is_empty() {
+        let found = format!("policies touch Relink's queues: {}", others.join("; "));
+        let advice = "look whether that is meant; limits of length make webhooks answer 503";
+        return Line::warn(check, found, advice);
+    }
+    Line::fail(
+        check,
+        format!("messages get lost by policies: {}", losing.join("; ")),
+        "narrow the pattern of the policy, so that it does not match `relink.`",
+    )
+}
+
+fn alarms(found: &[Alarm]) -> Line {
+    let check = Check::BrokerAlarms;
+    if found.is_empty() {
+        return Line::ok(check, "none");
+    }
+    let told: Vec<String> =
+        found.iter().map(|Alarm { node, resource }| format!("{resource} of {node}")).collect();
+    Line::fail(
+        check,
+        format!("in effect: {}", told.join(", ")),
+        "free what is short on that node, or raise its limit; of memory and disk they stop all \
+         publishing, and webhooks get 503 until then",
+    )
+}
+
+async fn permissions(examination: &Examination, wanted: &[Wanted]) -> Line {
+    let check = Check::BrokerPermissions;
+    let mut lacking = Vec::new();
+    for permission in needed(wanted) {
+        match examination.may(permission).await {
+            Ok(true) => {}
+            Ok(false) => lacking.push(permission.to_string()),
+            Err(error) => {
+                let found = format!("{permission}: {error}");
+                return Line::warn(check, found, "ask again in a moment");
+            }
+        }
+    }
+    let of = if wanted.is_empty() { "every role" } else { "the roles that were named" };
+    if lacking.is_empty() {
+        return Line::ok(check, format!("the user has those of {of}"));
+    }
+    Line::fail(
+        check,
+        format!("the user lacks of those of {of}: {}", lacking.join(", ")),
+        "rabbitmqctl set_permissions; name the role (`relink doctor ingress`) where the user is \
+         that of one role only",
+    )
+}
+
+/// What a role does at the broker; all of it where none is named.
+fn needed(wanted: &[Wanted]) -> Vec<Permission> {
+    let any = |roles: &[Wanted]| wanted.is_empty() || wanted.iter().any(|one| roles.contains(one));
+    let mut needed = vec![Permission::Publish(Exchange::Events)];
+    if any(&[Wanted::Worker, Wanted::Scheduler]) {
+        needed.push(Permission::Publish(Exchange::Commands));
+    }
+    if any(&[Wanted::Worker]) {
+        needed.extend(WorkQueue::ALL.map(Permission::Consume));
+    }
+    if wanted.is_empty() {
+        // Those of a person who deals with parked messages.
+        needed.extend(WorkQueue::ALL.map(Permission::Look));
+    }
+    if any(&[Wanted::Worker]) {
+        // The last, since it is the only one that publishes.
+        needed.push(Permission::SetAside);
+    }
+    needed
+}
+
+/// Who consumes what; whoever consumes where nobody should takes messages away.
+fn consumers(states: &[QueueState]) -> Line {
+    let check = Check::BrokerConsumers;
+    let is_work = |state: &QueueState| WorkQueue::of(&state.name).is_some();
+    let idle = |state: &&QueueState| is_work(state) && state.consumers == 0;
+    let waiting = states.iter().filter(idle).any(|state| state.ready > 0);
+    let foreign: Vec<String> = states
+        .iter()
+        .filter(|state| !is_work(state) && state.consumers > 0)
+        .map(|state| format!("{} has {}", state.name, state.consumers))
+        .collect();
+    if !foreign.is_empty() {
+        let found =
+            format!("somebody consumes what is nobody's to consume: {}", foreign.join(", "));
+        return Line::fail(check, found, "find that consumer by its connection, and stop it");
+    }
+    let idle: Vec<String> = states
+        .iter()
+        .filter(idle)
+        .map(|state| format!("{} ({} waiting)", state.name, state.ready))
+        .collect();
+    if idle.is_empty() {
+        let count = |state: &QueueState| format!("{} {}", state.name, state.consumers);
+        let counts: Vec<String> = states.iter().filter(|state| is_work(state)).map(count).collect();
+        return Line::ok(check, counts.join(", "));
+    }
+    let found = format!("nobody consumes {}", idle.join(", "));
+    let advice = "start `relink worker`, or the worker of that queue";
+    if waiting { Line::fail(check, found, advice) } else { Line::warn(check, found, advice) }
+}
+
+fn depths(states: &[QueueState]) -> Vec<Depth> {
+    let ready = |name: &str| -> u64 {
+        states.iter().filter(|state| state.name == name).map(|state| u64::from(state.ready)).sum()
+    };
+    let depth = |queue: WorkQueue| Depth {
+        queue,
+        ready: ready(queue.name()),
+        retrying: RETRY_LADDER.iter().map(|(rung, _)| ready(&retry_queue(queue, rung))).sum(),
+        parked: ready(queue.parked()),
+    };
+    WorkQueue::ALL.map(depth).to_vec()
+}
+
+fn unused(survey: &Survey) -> Line {
+    let check = Check::BrokerUnused;
+    if survey.unused.is_empty() {
+        return Line::ok(check, "every queue named `relink.` is one of this version");
+    }
+    Line::warn(
+        check,
+        format!("this version does not know {}", survey.unused.join(", ")),
+        "look what is in them, then delete them: nobody will ever take it out",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Level;
+    use super::*;
+
+    fn state(name: &str, ready: u32, consumers: u32) -> QueueState {
+        QueueState { name: name.into(), ready, consumers }
+    }
+
+    #[test]
+    fn a_version_is_compared_by_its_numbers() {
+        for (version, level) in [
+            ("3.9.29", Level::Fail),
+            ("3.10.8", Level::Ok),
+            ("3.13.7", Level::Ok),
+            ("4.0.0-rc.1", Level::Ok),
+            ("unknown", Level::Ok),
+        ] {
+            assert_eq!(judge_version(version).level, level, "{version}");
+        }
+    }
+
+    #[test]
+    fn policies_that_lose_messages_fail_and_others_warn() {
+        let of = |queue: &str, key: &str| {
+            let policies = vec![(queue.to_owned(), "all".to_owned(), vec![key.to_owned()])];
+            super::policies(&Survey { policies, ..Survey::default() }).level
+        };
+        assert_eq!(of("relink.lifecycle", "message-ttl"), Level::Fail);
+        assert_eq!(of("relink.lifecycle", "max-length"), Level::Warn);
+        assert_eq!(of("relink.lifecycle.parked", "max-length"), Level::Fail);
+        assert_eq!(policies(&Survey::default()).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_queue_without_a_consumer_matters_more_when_something_waits() {
+        let rest = [state("relink.upcoming", 0, 1), state("relink.followup", 0, 2)];
+        let level = |lifecycle: QueueState, more: &[QueueState]| {
+            let all: Vec<QueueState> =
+                std::iter::once(lifecycle).chain(rest.clone()).chain(more.to_vec()).collect();
+            consumers(&all).level
+        };
+        assert_eq!(level(state("relink.lifecycle", 9, 1), &[]), Level::Ok);
+        assert_eq!(level(state("relink.lifecycle", 0, 0), &[]), Level::Warn);
+        assert_eq!(level(state("relink.lifecycle", 9, 0), &[]), Level::Fail);
+        let parked = [state("relink.lifecycle.parked", 0, 1)];
+        assert_eq!(level(state("relink.lifecycle", 0, 1), &parked), Level::Fail);
+    }
+
+    #[test]
+    fn an_alarm_names_its_node() {
+        let alarm = Alarm { node: "rabbit@one".into(), resource: "memory".into() };
+        let line = alarms(&[alarm]);
+        assert!(line.level == Level::Fail && line.found.contains("memory of rabbit@one"));
+    }
+
+    #[test]
+    fn each_role_needs_its_own_permissions() {
+        assert_eq!(needed(&[Wanted::Ingress]), [Permission::Publish(Exchange::Events)]);
+        assert_eq!(needed(&[Wanted::Worker]).len(), 6);
+        assert_eq!(needed(&[]).len(), 9);
+        assert_eq!(needed(&[Wanted::Scheduler]).len(), 2);
+    }
+}
