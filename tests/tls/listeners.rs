@@ -43,18 +43,21 @@ pub(crate) async fn listeners_speak_https_and_show_what_was_renewed(stage: &Stag
     assert_eq!(second.get(page, "/v1/openapi.json").await.unwrap(), 200);
     assert!(first.webhook(role.listen, body(3)).await.is_err());
 
-    // A broken one is counted and told once; the last good certificate stays.
+    // A broken one is counted and told once; the last good certificate stays. Between the two
+    // files of a renewal a look may have met a pair that does not fit.
+    let told = || role.process.log().matches(KEPT).count();
+    let (before, failed_before) = (told(), role.metric(FAILED).await);
     files.file("server.pem", "half a certificate");
     until(async || match role.metric(FAILED).await {
-        failed if failed >= 2.0 => Ok(()),
+        failed if failed >= failed_before + 2.0 => Ok(()),
         failed => Err(format!("{failed} failed looks")),
     })
     .await;
-    assert_eq!(role.process.log().matches(KEPT).count(), 1, "{}", role.process.log());
+    assert_eq!(told(), before + 1, "{}", role.process.log());
     assert_eq!(second.webhook(role.listen, body(4)).await.unwrap(), 200);
     // Who asks by a signal is told again.
     role.process.signal("HUP").await;
-    until(async || match role.process.log().matches(KEPT).count() {
+    until(async || match told() - before {
         2 => Ok(()),
         count => Err(format!("told {count} times")),
     })

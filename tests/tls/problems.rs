@@ -48,6 +48,14 @@ pub(crate) async fn problems_with_files_are_told_together_before_anything_starts
     let words = ["RELINK_AMQP_URL is amqp://", "write amqps://", "says sslmode=disable"];
     refused("worker", &with(&good, &contradictions), &words).await;
 
+    // What is permitted and not safe is said all the same.
+    let exposed = [
+        ("RELINK_AMQP_URL", "amqp://guest:hunter2@mq.example/%2f".to_owned()),
+        ("RELINK_DATABASE_URL", String::new()),
+    ];
+    let words = ["is not encrypted", "amqp://mq.example:5672", "RELINK_DATABASE_URL is not set"];
+    refused("worker", &with(&good, &exposed), &words).await;
+
     let embedded = [
         ("RELINK_DATABASE_URL", "sqlite://nowhere.db".to_owned()),
         ("RELINK_DATABASE_TLS_CA_FILE", path("authority.pem")),
