@@ -5,6 +5,7 @@
 //! reason it gives.
 
 use std::fmt;
+use std::time::Duration;
 
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
@@ -18,6 +19,10 @@ use crate::config::RabbitConfig;
 use crate::connection::{self, Trouble, bounded};
 use crate::properties::text;
 use crate::shelf::queue_name;
+
+/// How long it is waited for the broker to say that it blocks: so many times so long.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A name that nobody gives to anything of his.
 const NOBODY: &str = "relink.doctor.nobody";
@@ -126,6 +131,19 @@ impl Examination {
             || said.contains("NOT_FOUND")
             || said.contains("invalid arg");
         if passed { Ok(true) } else { Err(said) }
+    }
+
+    /// Whether the broker blocks whoever publishes, as it does while an alarm is in effect. It
+    /// says so to a connection that has published ([`Permission::SetAside`]), and beside the
+    /// confirm, so this waits a moment for it; `false` proves nothing.
+    pub async fn is_blocked(&self) -> bool {
+        for _ in 0..LOOKS {
+            if self.connection.status().blocked() {
+                return true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.connection.status().blocked()
     }
 
     /// Says goodbye.

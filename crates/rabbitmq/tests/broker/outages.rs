@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use relink_bus::port::{PublishError, Publisher, Settlement, Subscriber};
 use relink_bus::topology::WorkQueue;
-use relink_rabbitmq::RabbitSubscriber;
+use relink_rabbitmq::{Examination, Permission, RabbitSubscriber};
 
 use crate::support::{
     BOUND, Broker, PATIENCE, deliveries, event, events, rabbitmqctl, settle_all, until,
@@ -99,6 +99,20 @@ async fn under_a_memory_alarm_publishes_fail_in_time_and_acknowledgements_still_
     assert_eq!(publisher.state().status().connects, 1);
     let next = deliveries(&subscriber, 1).await;
     assert!(next.iter().all(|delivery| !delivery.redelivered));
+}
+
+#[tokio::test]
+async fn an_alarm_is_told_to_whoever_looks() {
+    let Some(broker) = Broker::controlled().await else { return };
+    let examination = Examination::begin(&broker.config()).await.unwrap();
+    assert!(!examination.is_blocked().await);
+    alarm(&broker, true);
+    // Its confirm may or may not come.
+    let _ = examination.may(Permission::SetAside).await;
+    until("the broker to say so", async || examination.is_blocked().await).await;
+    alarm(&broker, false);
+    until("the end of the alarm", async || !examination.is_blocked().await).await;
+    examination.end().await;
 }
 
 #[tokio::test]

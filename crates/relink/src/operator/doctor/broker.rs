@@ -90,6 +90,11 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         }
     }
     lines.push(permissions(&examination, wanted).await);
+    if management.is_none() && examination.is_blocked().await {
+        lines.retain(|line| line.check != Check::BrokerAlarms);
+        let found = "the broker blocks whoever publishes: an alarm is in effect";
+        lines.push(Line::fail(Check::BrokerAlarms, found, ALARMS_ADVICE));
+    }
     examination.end().await;
 }
 
@@ -154,6 +159,9 @@ async fn by_management(management: &Management, lines: &mut Vec<Line>) -> Option
         }
     }
 }
+
+const ALARMS_ADVICE: &str = "free what is short on that node, or raise its limit; of memory and \
+                             disk they stop all publishing, and webhooks get 503 until then";
 
 const AS_IT_HAS_TO_BE: &str = "exchanges and queues are as they have to be";
 
@@ -259,12 +267,7 @@ fn alarms(found: &[Alarm]) -> Line {
     }
     let told: Vec<String> =
         found.iter().map(|Alarm { node, resource }| format!("{resource} of {node}")).collect();
-    Line::fail(
-        check,
-        format!("in effect: {}", told.join(", ")),
-        "free what is short on that node, or raise its limit; of memory and disk they stop all \
-         publishing, and webhooks get 503 until then",
-    )
+    Line::fail(check, format!("in effect: {}", told.join(", ")), ALARMS_ADVICE)
 }
 
 async fn permissions(examination: &Examination, wanted: &[Wanted]) -> Line {
