@@ -16,6 +16,7 @@ mod killed;
 mod main_job;
 mod missed;
 mod parked;
+mod rights;
 mod standalone;
 mod system;
 
@@ -154,4 +155,14 @@ fn parked_work_at_a_broker() {
 #[test]
 fn parked_work_of_a_single_process() {
     without_servers(parked::parked_work_of_a_single_process);
+}
+
+#[test]
+fn a_whole_system_works_with_the_least_rights() {
+    on_stage(rights::a_whole_system_works_with_the_least_rights);
+}
+
+#[test]
+fn each_user_is_refused_what_is_not_its_own() {
+    on_stage(rights::each_user_is_refused_what_is_not_its_own);
 }

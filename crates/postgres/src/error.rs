@@ -109,7 +109,7 @@ fn grant(message: &str) -> String {
         }
     };
     format!(
-        "as the owner of the object run: {statement}; deploy/README.md lists all that are needed"
+        "as the owner of the object run: {statement}; deploy/postgres/grants.sql has all that are needed"
     )
 }
 

@@ -210,7 +210,9 @@ impl From<Trouble> for ParkedError {
         match trouble {
             Trouble::Away(text) => Self::Away(text),
             Trouble::Missing(text) => Self::Misconfigured(format!("{text}; run `relink migrate`")),
-            Trouble::Inequivalent(text) | Trouble::Misconfigured(text) => Self::Misconfigured(text),
+            Trouble::Inequivalent(text)
+            | Trouble::Forbidden(text)
+            | Trouble::Misconfigured(text) => Self::Misconfigured(text),
         }
     }
 }
