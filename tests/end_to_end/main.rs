@@ -13,6 +13,7 @@ mod demo;
 mod drain;
 mod forecast;
 mod killed;
+mod listeners;
 mod main_job;
 mod missed;
 mod parked;
@@ -165,4 +166,14 @@ fn a_whole_system_works_with_the_least_rights() {
 #[test]
 fn each_user_is_refused_what_is_not_its_own() {
     on_stage(rights::each_user_is_refused_what_is_not_its_own);
+}
+
+#[test]
+fn every_listener_is_bounded() {
+    without_servers(listeners::every_listener_is_bounded);
+}
+
+#[test]
+fn every_secret_may_come_from_a_file() {
+    without_servers(configuration::every_secret_may_come_from_a_file);
 }
