@@ -13,11 +13,11 @@ mod tree;
 
 use std::collections::BTreeSet;
 
-use tree::{none, packages, read, sources};
+use tree::{has_word, none, packages, read, sources};
 
 /// Crate, the workspace crates it may depend on, and the reason where that is not the plain
 /// picture of `crates/README.md`. Tests may use anything.
-const ARROWS: [(&str, &[&str], &str); 17] = [
+const ARROWS: [(&str, &[&str], &str); 18] = [
     ("relink-core", &[], "the rules know nobody"),
     ("relink-bus", &["relink-core"], ""),
     ("relink-stripe", &["relink-core"], ""),
@@ -77,13 +77,14 @@ const ARROWS: [(&str, &[&str], &str); 17] = [
         ],
         "the only binary puts everything together",
     ),
-    (TESTS, &[], "see `may_use_anything`"),
+    ("relink-tests", &[], "see `TESTS`"),
+    ("relink-hostile", &[], "see `TESTS`"),
 ];
 
 const WORKER: &[&str] = &["relink-core", "relink-bus", "relink-engine", "relink-stripe"];
 
-/// The package of the harness and the suites.
-const TESTS: &str = "relink-tests";
+/// The packages of the harness and the suites, and of made-up input; they may use anything.
+const TESTS: [&str; 2] = ["relink-tests", "relink-hostile"];
 
 /// Crates that are deployed alone.
 const ROLES: [&str; 6] = [
@@ -135,7 +136,7 @@ const OF_THE_CORE: [&str; 3] = ["serde", "schemars", "thiserror"];
 const LINES_MAX: usize = 500;
 
 fn may_use_anything(package: &str) -> bool {
-    package == TESTS
+    TESTS.contains(&package)
 }
 
 #[test]
@@ -231,6 +232,67 @@ fn every_file_can_be_read_at_one_sitting() {
         let lines = read(&path).lines().count();
         if lines > LINES_MAX {
             problems.push(format!("{path}: {lines} lines, at most {LINES_MAX}; split it by job"));
+        }
+    }
+    none(&problems);
+}
+
+/// Crates that read what comes from outside; the lints that keep them from panicking at it.
+const FEARLESS: [&str; 10] = [
+    "core",
+    "bus",
+    "engine",
+    "stripe",
+    "ingress",
+    "portal",
+    "rabbitmq",
+    "worker-lifecycle",
+    "worker-upcoming",
+    "worker-followup",
+];
+const LINTS: &str = "\
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+";
+
+#[test]
+fn whoever_reads_what_arrives_is_held_not_to_panic() {
+    let lacks =
+        FEARLESS.iter().filter(|one| !read(&format!("crates/{one}/src/lib.rs")).contains(LINTS));
+    let told = lacks.map(|one| format!("crates/{one}/src/lib.rs: put these lines back:\n{LINTS}"));
+    none(&told.collect::<Vec<_>>());
+}
+
+/// Where a secret, or what proves that somebody has it, is compared; and with what, which takes as
+/// long whatever differs.
+const COMPARED: [(&str, &str); 3] = [
+    ("crates/stripe/src/signature.rs", "CtOutput::<Keyed>::new("),
+    ("crates/engine/src/link.rs", ".verify_slice("),
+    ("crates/portal/src/api/token.rs", "CtOutput::<Sha256>::new("),
+];
+
+/// How what is compared there is called.
+const PROOFS: [&str; 7] = ["mac", "hash", "digest", "candidate", "signature", "expected", "token"];
+
+/// Time cannot be measured in a test; what the code is made of can be read.
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    let mut problems = Vec::new();
+    for (path, comparison) in COMPARED {
+        let text = read(path);
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if product.matches(comparison).count() != 1 {
+            problems.push(format!("{path}: compares with `{comparison}`, once"));
+        }
+        for (number, line) in product.lines().enumerate() {
+            let compares = [" == ", " != ", ".eq(", ".ne("].iter().any(|sign| line.contains(sign));
+            // How long a proof is, everybody knows.
+            let of_a_proof = PROOFS.iter().any(|name| has_word(line, name));
+            let of_a_proof = of_a_proof && !line.contains(".len()");
+            if compares && of_a_proof && !line.contains(comparison) {
+                let number = number + 1;
+                problems.push(format!("{path}:{number}: takes longer the more is right"));
+            }
         }
     }
     none(&problems);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::tree::{files, none, packages, read, top};
+use crate::tree::{files, has_word, none, packages, read, top};
 
 /// What stands before and behind the table of settings in the README.
 const SETTINGS: (&str, &str) = ("<!-- settings: as --help shows them -->\n", "\n<!-- settings end");
@@ -189,10 +189,6 @@ fn name_in(text: &str, path: &Path) -> Option<String> {
     let name = text.strip_prefix('`')?.strip_suffix('`')?;
     let plain = !name.contains('/') && !name.contains('.');
     plain.then(|| name.rsplit("::").next().unwrap_or(name).to_owned())
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|one| one == word)
 }
 
 #[test]

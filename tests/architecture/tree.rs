@@ -101,3 +101,8 @@ pub(crate) fn sources() -> Vec<String> {
 pub(crate) fn none(problems: &[String]) {
     assert!(problems.is_empty(), "\n  {}\n", problems.join("\n  "));
 }
+
+/// Whether a name stands in a text by itself.
+pub(crate) fn has_word(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|one| one == word)
+}

@@ -152,6 +152,37 @@ pub(crate) async fn settings_that_contradict_each_other_are_told(_stage: &Stage)
     assert!(said.contains("--since: `31d` is further back than the 30 days"), "{said}");
 }
 
+/// Secrets are what `--help` shows no value of; each has its `_FILE`, and each `_FILE` is read.
+pub(crate) async fn every_secret_may_come_from_a_file(stage: &Stage) {
+    let empty = stage.folder().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    for role in ["ingress", "worker", "scheduler", "portal", "standalone", "sim", "migrate"] {
+        let help = run(&[role, "--help"], &Settings::new()).await.stdout;
+        let help = String::from_utf8(help).unwrap();
+        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split_once(']'));
+        let secrets: Vec<&str> = named.map(|(name, _)| name).filter(|n| !n.contains('=')).collect();
+        assert!(!secrets.is_empty(), "{help}");
+        let mut settings = Settings::new();
+        for secret in &secrets {
+            assert!(help.contains(&format!("[env: {secret}_FILE=")), "{role}: no {secret}_FILE");
+            // Names of variables live as long as the test.
+            let names = [(*secret).to_owned(), format!("{secret}_FILE")].map(String::leak);
+            settings.push((names[0], PASSWORD.to_owned()));
+            settings.push((names[1], empty.display().to_string()));
+        }
+        let (code, said) = gives_up(&[role], &settings).await;
+        assert_eq!(code, 64, "{said}");
+        for secret in &secrets {
+            let both = format!("{secret} and {secret}_FILE are both set; keep one");
+            assert!(said.contains(&both), "{role}: {both}:\n{said}");
+        }
+        assert!(!said.contains(PASSWORD), "a secret is shown:\n{said}");
+        found.extend(secrets.iter().map(|secret| (*secret).to_owned()));
+    }
+    assert!(found.len() >= 9, "{found:?}");
+}
+
 pub(crate) async fn a_role_that_shares_its_database_offers_no_file(_stage: &Stage) {
     let settings = vec![("RELINK_DATABASE_URL", "sqlite:///nowhere/relink.db".to_owned())];
     for role in ["worker", "scheduler"] {

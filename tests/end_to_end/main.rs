@@ -14,9 +14,11 @@ mod doctor;
 mod drain;
 mod forecast;
 mod killed;
+mod listeners;
 mod main_job;
 mod missed;
 mod parked;
+mod rights;
 mod standalone;
 mod system;
 
@@ -185,4 +187,24 @@ fn the_doctor_names_what_is_wrong_with_stripe() {
 #[test]
 fn the_doctor_tells_settings_that_cannot_work() {
     without_servers(doctor::wrong_settings);
+}
+
+#[test]
+fn a_whole_system_works_with_the_least_rights() {
+    on_stage(rights::a_whole_system_works_with_the_least_rights);
+}
+
+#[test]
+fn each_user_is_refused_what_is_not_its_own() {
+    on_stage(rights::each_user_is_refused_what_is_not_its_own);
+}
+
+#[test]
+fn every_listener_is_bounded() {
+    without_servers(listeners::every_listener_is_bounded);
+}
+
+#[test]
+fn every_secret_may_come_from_a_file() {
+    without_servers(configuration::every_secret_may_come_from_a_file);
 }

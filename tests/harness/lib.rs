@@ -22,6 +22,7 @@ pub mod pair;
 pub mod place;
 pub mod process;
 pub mod proxy;
+pub mod rights;
 pub mod role;
 pub mod send;
 pub mod stage;

@@ -8,6 +8,10 @@
 //!
 //! There is no retry, no rule and no AMQP library here.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 pub use relink_core::bug;
 
 pub mod envelope;

@@ -139,6 +139,15 @@ impl Message {
     }
 }
 
+/// The longest id of a message, in bytes: it travels as an AMQP short string.
+pub const MESSAGE_ID_BYTES_MAX: usize = 255;
+
+/// Whether an id of a message comes through whole, whatever made it.
+pub fn is_acceptable_id(id: &str) -> bool {
+    let is_graphic = id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_graphic && !id.is_empty() && id.len() <= MESSAGE_ID_BYTES_MAX
+}
+
 /// `app_id` of everything Relink publishes.
 pub const APP_ID: &str = "relink";
 

@@ -10,6 +10,10 @@
 //! Start at [`observation`] for what a source can say, [`account`] for how that is merged so
 //! that order and repeats cannot matter, then [`decide`] for what follows.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 pub mod account;
 pub mod aggregate;
 pub mod bank;

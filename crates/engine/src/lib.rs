@@ -10,6 +10,10 @@
 //! decided here. **Invariant:** nothing is acknowledged before it is committed or parked, and no
 //! command leaves the outbox before the bus has confirmed it.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 pub mod balance;
 pub mod batch;
 pub mod claim;

@@ -19,6 +19,10 @@
 //! is not 200) and `metrics.rs`. [`serve`] is a bounded HTTP/1 server for any router; the other
 //! listeners use it as well.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 mod answer;
 mod body;
 mod config;

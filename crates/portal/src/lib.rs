@@ -16,6 +16,10 @@
 //! Start with [`page`] (one request from top to bottom), then [`view`](view) for the words and
 //! [`relinks`] for what is asked of Stripe. Every way to refuse is in [`trouble`], the API's in [`api`].
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 mod api;
 mod asset;
 mod body;

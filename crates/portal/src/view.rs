@@ -324,12 +324,11 @@ fn mask(text: &str) -> String {
         let end = digits.find(|one: char| !one.is_ascii_digit()).unwrap_or(digits.len());
         let (run, after) = digits.split_at(end);
         masked.push_str(before);
-        if let Some(hidden) = run.len().checked_sub(DIGITS_SHOWN).filter(|hidden| *hidden > 0) {
+        let (hidden, shown) = run.split_at(run.len().saturating_sub(DIGITS_SHOWN));
+        if !hidden.is_empty() {
             masked.push('…');
-            masked.push_str(&run[hidden..]);
-        } else {
-            masked.push_str(run);
         }
+        masked.push_str(shown);
         rest = after;
     }
     masked.push_str(rest);

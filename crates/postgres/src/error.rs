@@ -111,6 +111,9 @@ fn grant(message: &str) -> String {
         Some(object) if object.starts_with("sequence ") => {
             format!("GRANT USAGE ON SEQUENCE {} TO {role}", named(object))
         }
+        Some(object) if object.starts_with("function ") => {
+            format!("GRANT EXECUTE ON FUNCTION {} TO {role}", named(object))
+        }
         Some(object) if object.starts_with("table ") => {
             format!("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {} TO {role}", named(object))
         }
@@ -122,7 +125,7 @@ fn grant(message: &str) -> String {
         }
     };
     format!(
-        "as the owner of the object run: {statement}; deploy/README.md lists all that are needed"
+        "as the owner of the object run: {statement}; deploy/postgres/grants.sql has all that are needed"
     )
 }
 
@@ -179,6 +182,10 @@ mod tests {
     fn a_missing_permission_names_the_statement_that_gives_it() {
         check("permission denied for table inbox", "DELETE ON TABLE inbox TO \"<user of");
         check("permission denied for sequence history_seq", "GRANT USAGE ON SEQUENCE history_seq");
+        check(
+            "permission denied for function relink_make_day",
+            "GRANT EXECUTE ON FUNCTION relink_make",
+        );
         check("permission denied for schema public", "GRANT USAGE, CREATE ON SCHEMA public TO");
         check("permission denied for database relink", "GRANT CONNECT ON DATABASE relink TO");
         check("must be owner of table inbox_20261122", "GRANT \"<owner of Relink's tables>\" TO");

@@ -19,30 +19,28 @@ pub(crate) const TABLES: [&str; 2] = ["inbox", "history"];
 /// since the default partition takes what has no day of its own.
 pub(crate) const DAYS_AHEAD: i32 = 14;
 
-/// The days to make: partition name, first day and the day after as texts, for days that have
-/// none. `$1` table, `$2` and `$3` first and last day.
+/// Days from `$2` to `$3` without a partition of the table `$1`.
 const MISSING: Sql = Sql {
-    text: "SELECT name, day::text, (day + 1)::text \
+    text: "SELECT day::text \
            FROM (SELECT d::date AS day, $1 || to_char(d, '_YYYYMMDD') AS name \
                  FROM generate_series($2::date, $3::date, interval '1 day') AS d) AS days \
            WHERE to_regclass(quote_ident(name)) IS NULL ORDER BY day",
     types: &[Type::TEXT, Type::DATE, Type::DATE],
 };
 
-/// Partitions of days before `$2`, by their names.
+/// Days before `$2` that have a partition of the table `$1`.
 const EXPIRED: Sql = Sql {
-    text: "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    text: "SELECT to_date(right(c.relname, 8), 'YYYYMMDD')::text \
+           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
            WHERE i.inhparent = to_regclass($1) AND c.relname ~ '_[0-9]{8}$' \
              AND right(c.relname, 8) < to_char($2::date, 'YYYYMMDD') \
            ORDER BY c.relname",
     types: &[Type::TEXT, Type::DATE],
 };
 
-const EXPIRE_INBOX_DEFAULT: Sql =
-    Sql { text: "DELETE FROM inbox_default WHERE day < $1", types: &[Type::DATE] };
-
-const EXPIRE_HISTORY_DEFAULT: Sql =
-    Sql { text: "DELETE FROM history_default WHERE day < $1", types: &[Type::DATE] };
+/// Deletes what is before `$2` from the default partition of the table `$1`.
+const EXPIRE_DEFAULT: Sql =
+    Sql { text: "SELECT relink_expire_default($1, $2)", types: &[Type::TEXT, Type::DATE] };
 
 /// Makes the partitions from `back` days ago to [`DAYS_AHEAD`].
 pub(crate) async fn prepare_days(pool: &Pool, now: Time, back: u32) -> Result<(), StoreError> {
@@ -50,8 +48,7 @@ pub(crate) async fn prepare_days(pool: &Pool, now: Time, back: u32) -> Result<()
     let last = Day(today.0.saturating_add(DAYS_AHEAD));
     for table in TABLES {
         let rows = run_one(pool, false, &MISSING, &[&table, &before(today, back), &last]).await?;
-        let create = |row: &Row| create_partition(table, row.get(0), row.get(1), row.get(2));
-        let steps: Vec<String> = rows.iter().map(create).collect();
+        let steps: Vec<String> = rows.iter().map(|row| step("make_day", table, row)).collect();
         // Together, which is one commit; what hinders one day must not hinder the others.
         if steps.is_empty() || change(pool, &steps.join("; ")).await? {
             continue;
@@ -72,13 +69,9 @@ pub(crate) async fn expire_days(
     let first_kept = before(today(now), retention_days);
     for table in TABLES {
         for row in run_one(pool, false, &EXPIRED, &[&table, &first_kept]).await? {
-            // Locks the whole table for the moment of the drop; DETACH CONCURRENTLY, which does
-            // not, is refused beside a default partition.
-            change(pool, &format!("DROP TABLE IF EXISTS {}", row.get::<_, &str>(0))).await?;
+            change(pool, &step("drop_day", table, &row)).await?;
         }
-    }
-    for sql in [&EXPIRE_INBOX_DEFAULT, &EXPIRE_HISTORY_DEFAULT] {
-        run_one(pool, false, sql, &[&first_kept]).await?;
+        run_one(pool, false, &EXPIRE_DEFAULT, &[&table, &first_kept]).await?;
     }
     Ok(())
 }
@@ -91,23 +84,11 @@ fn before(day: Day, days: u32) -> Day {
     Day(day.0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)).max(Day::FIRST.0))
 }
 
-/// A partition is filled with what the default one holds for the day, then attached: attaching
-/// locks writers out of the default partition only, where CREATE … PARTITION OF would lock the
-/// whole table. The default partition is locked first, so that nothing for this day gets in
-/// between; the advisory lock makes several schedulers take turns.
-fn create_partition(table: &str, name: &str, day: &str, next: &str) -> String {
-    format!(
-        "SELECT pg_advisory_xact_lock(7260515118); \
-         CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES); \
-         DO $$ BEGIN \
-           IF NOT (SELECT relispartition FROM pg_class WHERE oid = '{name}'::regclass) THEN \
-             LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE; \
-             WITH moved AS (DELETE FROM {table}_default WHERE day = '{day}' RETURNING *) \
-               INSERT INTO {name} SELECT * FROM moved; \
-             ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{next}'); \
-           END IF; \
-         END $$"
-    )
+/// A call of one of the functions for days, see `migrations/0003_days.sql`: they run as the owner
+/// of the tables, which whoever maintains them need not be.
+fn step(function: &str, table: &str, row: &Row) -> String {
+    let day: &str = row.get(0);
+    format!("SELECT relink_{function}('{table}', '{day}')")
 }
 
 /// One change of the tables; tells whether it could be made. What is in use right now is left to

@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     Missing(String),
     /// An exchange or a queue exists with other properties; holds the broker's words.
     Inequivalent(String),
+    /// The user may not do this, and may do other things.
+    Forbidden(String),
     /// Trying again cannot help; says which setting to correct.
     Misconfigured(String),
     /// Certificates do not fit; says what to do. That ends a start. Whoever runs already tries
@@ -32,7 +34,7 @@ impl Trouble {
     /// The text for whoever has to correct a setting, if that is what it takes.
     pub(crate) fn misconfigured(&self) -> Option<&str> {
         match self {
-            Self::Misconfigured(text) => Some(text),
+            Self::Forbidden(text) | Self::Misconfigured(text) => Some(text),
             Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) | Self::Untrusted(_) => None,
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Trouble {
         let (Self::Away(text)
         | Self::Missing(text)
         | Self::Inequivalent(text)
+        | Self::Forbidden(text)
         | Self::Misconfigured(text)
         | Self::Untrusted(text)) = self;
         f.write_str(text)
@@ -72,10 +75,11 @@ fn classify(error: &AMQPError) -> Trouble {
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if text.contains("inequivalent") => {
             Trouble::Inequivalent(text)
         }
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Trouble::Misconfigured(format!(
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Trouble::Forbidden(format!(
             "the broker refuses access: {text}; check the user and the password in \
-             RELINK_AMQP_URL and grant that user configure and read on `^relink\\.` and write on \
-             `^(relink\\.|amq\\.default$)` (retries and parked messages go through the latter)"
+             RELINK_AMQP_URL, and give that user what deploy/rabbitmq/permissions.json has for \
+             its role (for all roles at once: configure and read on `^relink\\.` and write on \
+             `^(relink\\.|amq\\.default$)`; retries and parked messages go through the latter)"
         )),
         // The same code also means "connection limit reached", which passes.
         AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if !text.contains("limit") => {

@@ -19,6 +19,10 @@
 //! connection is, and whoever serves metrics reads it. The AMQP library writes returned messages
 //! with their bodies to the log at `warn`; a filter must contain [`LOG_DIRECTIVE`].
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 mod aside;
 mod backoff;
 mod config;

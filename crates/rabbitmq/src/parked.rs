@@ -211,6 +211,7 @@ impl From<Trouble> for ParkedError {
             Trouble::Away(text) => Self::Away(text),
             Trouble::Missing(text) => Self::Misconfigured(format!("{text}; run `relink migrate`")),
             Trouble::Inequivalent(text)
+            | Trouble::Forbidden(text)
             | Trouble::Misconfigured(text)
             | Trouble::Untrusted(text) => Self::Misconfigured(text),
         }

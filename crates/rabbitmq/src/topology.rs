@@ -80,7 +80,9 @@ pub async fn declare(config: &RabbitConfig) -> Result<(), TopologyError> {
 
 /// Compares the broker with the topology and creates nothing that is missing.
 ///
-/// Bindings are not compared: AMQP has no way to ask for them.
+/// Bindings are not compared: AMQP has no way to ask for them. Nor are arguments, where the user
+/// may not declare: whether something is there can be asked for without any right, how it is
+/// made only by declaring it.
 ///
 /// # Errors
 /// All differences and failures at once.
@@ -89,14 +91,18 @@ pub async fn verify(config: &RabbitConfig) -> Result<(), TopologyError> {
     for exchange in Exchange::ALL {
         // An active declaration of something that exists changes nothing, and is refused if it
         // differs; only what is there is compared so.
-        if survey.exchange(exchange, true).await {
+        if survey.exchange(exchange, true).await && survey.may_declare() {
             survey.exchange(exchange, false).await;
         }
     }
     for queue in queues() {
-        if survey.queue(&queue, true).await {
+        if survey.queue(&queue, true).await && survey.may_declare() {
             survey.queue(&queue, false).await;
         }
+    }
+    if survey.refusal.take().is_some() {
+        let broker = config.broker();
+        tracing::info!(broker, "exchanges and queues are there; this user may not compare them");
     }
     survey.finish().await
 }
@@ -107,9 +113,15 @@ pub(crate) async fn declare_queues(
 ) -> Result<(), TopologyError> {
     let mut survey = Survey::connect(config).await?;
     for exchange in Exchange::ALL {
-        survey.exchange(exchange, false).await;
+        if survey.may_declare() {
+            survey.exchange(exchange, false).await;
+        }
     }
     for queue in queues {
+        // Who may not declare one of them may declare none.
+        if !survey.may_declare() {
+            break;
+        }
         if survey.queue(queue, false).await {
             for (exchange, key) in &queue.bindings {
                 survey.bind(&queue.name, *exchange, key).await;
@@ -126,14 +138,22 @@ struct Survey<'a> {
     /// A refused declaration closes its channel; the next one opens another.
     channel: Option<Channel>,
     findings: Vec<Finding>,
+    /// The broker's words, once it has refused this user something.
+    refusal: Option<String>,
 }
 
 impl<'a> Survey<'a> {
     async fn connect(config: &'a RabbitConfig) -> Result<Self, TopologyError> {
         match connection::connect(config, "topology").await {
-            Ok(connection) => Ok(Self { config, connection, channel: None, findings: Vec::new() }),
+            Ok(connection) => {
+                Ok(Self { config, connection, channel: None, findings: Vec::new(), refusal: None })
+            }
             Err(trouble) => Err(TopologyError { findings: vec![finding(trouble, "", "")] }),
         }
+    }
+
+    fn may_declare(&self) -> bool {
+        self.refusal.is_none()
     }
 
     async fn exchange(&mut self, exchange: Exchange, passive: bool) -> bool {
@@ -182,6 +202,10 @@ impl<'a> Survey<'a> {
         };
         let Err(trouble) = answer else { return true };
         self.channel = None;
+        if let Trouble::Forbidden(text) = trouble {
+            self.refusal.get_or_insert(text);
+            return false;
+        }
         let finding = finding(trouble, kind, name);
         // One broker that is away is one finding, however much was to be asked.
         if !self.findings.contains(&finding) {
@@ -200,8 +224,9 @@ impl<'a> Survey<'a> {
         Ok(channel)
     }
 
-    async fn finish(self) -> Result<(), TopologyError> {
+    async fn finish(mut self) -> Result<(), TopologyError> {
         connection::close(&self.connection, self.config.confirm_timeout).await;
+        self.findings.extend(self.refusal.map(Finding::Misconfigured));
         if self.findings.is_empty() {
             Ok(())
         } else {
@@ -213,7 +238,9 @@ impl<'a> Survey<'a> {
 fn finding(trouble: Trouble, kind: &'static str, name: &str) -> Finding {
     match trouble {
         Trouble::Away(text) => Finding::Away(text),
-        Trouble::Misconfigured(text) | Trouble::Untrusted(text) => Finding::Misconfigured(text),
+        Trouble::Forbidden(text) | Trouble::Misconfigured(text) | Trouble::Untrusted(text) => {
+            Finding::Misconfigured(text)
+        }
         Trouble::Missing(_) => Finding::Missing { kind, name: name.to_owned() },
         Trouble::Inequivalent(text) => match Mismatch::parse(&text) {
             Some(mismatch) => Finding::Different(mismatch),

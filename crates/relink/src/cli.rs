@@ -5,6 +5,7 @@ mod operator;
 mod parked;
 mod portal;
 mod servers;
+mod sim;
 mod simulate;
 mod tls;
 
@@ -20,6 +21,7 @@ pub(crate) use parked::{
 };
 pub(crate) use portal::{PortalArgs, PortalRoleArgs};
 pub(crate) use servers::{AmqpArgs, DatabaseArgs};
+pub(crate) use sim::SimArgs;
 pub(crate) use simulate::SimulateArgs;
 pub(crate) use tls::{AmqpTlsArgs, DatabaseTlsArgs, ListenerTlsArgs};
 
@@ -309,44 +311,6 @@ pub(crate) struct StandaloneArgs {
     pub(crate) commands_secret_file: Option<String>,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SimArgs {
-    /// Where the API and its controls are served
-    #[arg(long, env = "RELINK_SIM_LISTEN", default_value = "127.0.0.1:12111")]
-    pub(crate) sim_listen: String,
-    /// Where webhooks are sent; nowhere where unset
-    #[arg(long, env = "RELINK_SIM_WEBHOOK_URL")]
-    pub(crate) sim_webhook_url: Option<String>,
-    /// What they are signed with
-    #[arg(
-        long,
-        env = "RELINK_SIM_WEBHOOK_SECRET",
-        default_value = "whsec_sim",
-        hide_env_values = true
-    )]
-    pub(crate) sim_webhook_secret: String,
-    /// The version that shapes their bodies
-    #[arg(long, env = "RELINK_SIM_WEBHOOK_VERSION", default_value = "2026-09-30.preview")]
-    pub(crate) sim_webhook_version: String,
-    /// The API key that is accepted
-    #[arg(long, env = "RELINK_SIM_API_KEY", default_value = "sk_test_sim", hide_env_values = true)]
-    pub(crate) sim_api_key: String,
-    /// Decides every id and every chance
-    #[arg(long, env = "RELINK_SIM_SEED", default_value = "1")]
-    pub(crate) sim_seed: String,
-    /// The chance that an event is delivered twice, 0 to 1
-    #[arg(long, env = "RELINK_SIM_DUPLICATE", default_value = "0")]
-    pub(crate) sim_duplicate: String,
-    /// The chance that an event is overtaken by later ones, 0 to 1
-    #[arg(long, env = "RELINK_SIM_REORDER", default_value = "0")]
-    pub(crate) sim_reorder: String,
-    /// The chance that an event is never delivered, 0 to 1
-    #[arg(long, env = "RELINK_SIM_LOSE", default_value = "0")]
-    pub(crate) sim_lose: String,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -84,8 +84,9 @@ async fn declare_or_verify(config: &RabbitConfig) -> Result<(), TopologyError> {
     match relink_rabbitmq::declare(config).await {
         Ok(()) => Ok(()),
         Err(error) if error.is_transient() => Err(error),
-        // A role may lack the permission to configure and still find everything in place.
-        Err(error) => relink_rabbitmq::verify(config).await.map_err(|_| error),
+        // A role may lack the permission to declare and still find everything in place; if not,
+        // what is missing or different says more than what it may not do.
+        Err(_) => relink_rabbitmq::verify(config).await,
     }
 }
 

@@ -14,6 +14,10 @@
 //! Start with [`signature`] and [`envelope`], which is all that the ingress uses; then
 //! [`mapping`] for what each event type means, and [`client`] for calls.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 pub mod client;
 pub mod envelope;
 mod event_type;

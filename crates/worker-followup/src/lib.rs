@@ -16,6 +16,10 @@
 //! is missing. The scheduler runs the
 //! first two by itself; operators run all three.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 pub mod audit;
 pub mod backfill;
 pub mod catch_up;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prometheus::IntCounterVec;
 use relink_bus::envelope::{Observed, ObservedKind, observation};
+use relink_bus::message::is_acceptable_id;
 use relink_bus::port::{PublishError, Publisher};
 use relink_core::id::{AccountId, AuthorizationId, Scope, SessionId};
 use relink_core::observation::{AccountObservation, Holder};
@@ -216,6 +217,12 @@ impl Observer {
         let (correlation, now) = (because.map(Arc::from), self.wall.now());
         let message = observation(seen.kind, seen.subject, scope, &observed, correlation, now)
             .map_err(|_| Trouble::Encode)?;
+        // Both are made of what a command says of itself, and anybody may have written that: no
+        // worker would take the one, and no broker the other.
+        let ids = [Some(&message.id), message.correlation.as_ref()];
+        if !ids.into_iter().flatten().all(|id| is_acceptable_id(id)) {
+            return Err(Trouble::Encode);
+        }
         Ok(self.publisher.publish(message).await?)
     }
 

@@ -5,8 +5,12 @@
 //! nobody knows yet arrive here too and are ignored by name, so that the ledger still counts
 //! them. It never calls Stripe.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 use relink_bus::envelope::{CloudEvent, Observed, ObservedKind};
-use relink_bus::message::Delivery;
+use relink_bus::message::{Delivery, is_acceptable_id};
 use relink_bus::port::{ParkReason, Parking};
 use relink_core::id::{InputId, Scope};
 use relink_core::input::{Happened, Ignored, Input};
@@ -14,9 +18,6 @@ use relink_core::observation::Stamp;
 use relink_core::time::Second;
 use relink_stripe::envelope::SECOND_MAX;
 use relink_stripe::mapping::{self, Fault, MappingError};
-
-/// The longest id of an observation: it travels as an AMQP short string.
-const OWN_ID_BYTES_MAX: usize = 255;
 
 /// Reads a message of the lifecycle queue.
 ///
@@ -60,10 +61,10 @@ fn observed(kind: ObservedKind, delivery: &Delivery) -> Result<Input, Parking> {
         livemode: data.livemode,
         stripe_account: data.stripe_account.as_deref().map(Into::into),
     };
-    if !is_graphic(&event.id) {
+    if !is_acceptable_id(&event.id) {
         return Err(Parking::new(ParkReason::NoId, "the observation's id is not acceptable"));
     }
-    if !(0..=SECOND_MAX).contains(&data.read_at) || !is_graphic(&event.subject) {
+    if !(0..=SECOND_MAX).contains(&data.read_at) || !is_acceptable_id(&event.subject) {
         let text = "the observation's time or subject is impossible";
         return Err(Parking::new(ParkReason::Impossible, text));
     }
@@ -90,11 +91,6 @@ fn observed(kind: ObservedKind, delivery: &Delivery) -> Result<Input, Parking> {
     };
     let id = InputId::new(event.id);
     Ok(Input { id, scope, kind: kind.key().into(), at, happened })
-}
-
-/// Whether an id that we made ourselves, of ids that were acceptable, came through whole.
-fn is_graphic(id: &str) -> bool {
-    !id.is_empty() && id.len() <= OWN_ID_BYTES_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What kind of mistake serde found, without the text around it: bodies stay out of errors.

@@ -6,6 +6,10 @@
 //! never delay facts. Anything else on this queue is parked: it was published past the topology.
 //! It never calls Stripe.
 
+// Nothing that arrives makes these panic; unit tests may.
+#![cfg_attr(not(test), warn(clippy::expect_used, clippy::indexing_slicing))]
+#![cfg_attr(not(test), warn(clippy::panic, clippy::string_slice, clippy::unreachable))]
+
 use relink_bus::message::Delivery;
 use relink_bus::port::{ParkReason, Parking};
 use relink_bus::topology::UPCOMING_KEYS;

@@ -38,14 +38,16 @@ pub fn shown(body: &[u8]) -> Value {
 fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for (name, field) in fields.iter_mut() {
-                let name = name.to_ascii_lowercase();
-                let is_named = SECRET_NAMES.iter().any(|part| name.contains(part));
+            for (name, mut field) in std::mem::take(fields) {
+                let lower = name.to_ascii_lowercase();
+                let is_named = SECRET_NAMES.iter().any(|part| lower.contains(part));
                 if is_named && !field.is_null() {
-                    *field = MASK.into();
+                    field = MASK.into();
                 } else {
-                    mask(field);
+                    mask(&mut field);
                 }
+                let name = if is_secret(&name) { MASK.to_owned() } else { name };
+                fields.insert(name, field);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(mask),
@@ -73,9 +75,9 @@ fn text(body: &[u8]) -> String {
         let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
         masked.push_str(if is_secret(word) { MASK } else { word });
-        let gap = behind.find(part).unwrap_or(behind.len());
-        masked.push_str(&behind[..gap]);
-        rest = &behind[gap..];
+        let (gap, further) = behind.split_at(behind.find(part).unwrap_or(behind.len()));
+        masked.push_str(gap);
+        rest = further;
     }
     if is_cut {
         masked.push('…');
@@ -94,12 +96,13 @@ mod tests {
         let body = json!({
             "id": "evt_1", "client_secret": "fcsess_1_secret_x", "nothing_secret": null,
             "list": ["sk_live_1", "active", { "relink_url": "https://r.example/relink/tok" }],
-            "elsewhere": "https://r.example/relink/tok", "count": 3,
+            "elsewhere": "https://r.example/relink/tok", "count": 3, "map": { "sk_live_1": 1 },
         });
         let seen = shown(body.to_string().as_bytes());
         let expected = json!({
             "id": "evt_1", "client_secret": MASK, "nothing_secret": null,
             "list": [MASK, "active", { "relink_url": MASK }], "elsewhere": MASK, "count": 3,
+            "map": { MASK: 1 },
         });
         assert_eq!(seen, expected);
     }

@@ -234,11 +234,12 @@ fn described(operation: &Operation, problem: &Schema) -> Value {
             },
         },
     });
-    if let Some(takes) = &operation.takes {
-        described["requestBody"] = json!({
+    if let (Some(takes), Some(fields)) = (&operation.takes, described.as_object_mut()) {
+        let body = json!({
             "required": true,
             "content": { "application/json": { "schema": takes } },
         });
+        fields.insert("requestBody".to_owned(), body);
     }
     described
 }

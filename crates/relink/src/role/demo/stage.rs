@@ -28,6 +28,7 @@ use super::commands::{ToStory, Told};
 use super::ports::Ports;
 use crate::failure::Failure;
 use crate::role::portal::Setup;
+use crate::role::sim::simulate;
 use crate::role::standalone::Embedded;
 use crate::settings::{Choices, Database, Followup, Retention, Stripe};
 use crate::wiring;
@@ -67,9 +68,9 @@ impl Machinery {
     pub(super) async fn run(self, stop: &CancellationToken) -> Result<(), Failure> {
         let registry = wiring::registry("demo")?;
         let simulator = async {
-            let served = self.sim.serve(self.listener, stop.clone().cancelled_owned()).await;
+            let served = simulate(&self.sim, self.listener, stop.cancelled()).await;
             stop.cancel();
-            served.map_err(Failure::unavailable)
+            served
         };
         let (ran, served) = tokio::join!(self.embedded.run(registry, stop.clone()), simulator);
         ran.and(served)

@@ -1,0 +1,68 @@
+//! Every port of Relink's is behind the same bounded server: what slow and large senders are
+//! refused is tested at that server, here that no listener goes without it.
+
+use std::net::SocketAddr;
+
+use relink_tests::http::Connection;
+use relink_tests::process::{Process, free_address};
+use relink_tests::role::{WEBHOOK_SECRET, start};
+use relink_tests::stage::Stage;
+use relink_tests::wait::until;
+use sha2::{Digest as _, Sha256};
+
+const API_TOKEN: &str = "a-token-of-a-test";
+
+/// More header lines than our server takes (64), and fewer than the library under it would (100).
+const LINES: usize = 80;
+
+pub(crate) async fn every_listener_is_bounded(stage: &Stage) {
+    let (page, sim) = (free_address(), free_address());
+    let hash: String = Sha256::digest(API_TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    let settings = vec![
+        ("RELINK_DATABASE_URL", format!("sqlite://{}", stage.folder().join("relink.db").display())),
+        ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
+        ("RELINK_PORTAL_LISTEN", page.to_string()),
+        ("RELINK_PORTAL_URL", format!("http://{page}")),
+        ("RELINK_PORTAL_BRAND", "Northwind".to_owned()),
+        ("RELINK_LINK_KEY", "a-key-of-thirty-two-bytes-or-more".to_owned()),
+        ("RELINK_API_TOKENS", format!("write:{hash}")),
+        ("RELINK_STRIPE_API_KEY", "sk_test_x".to_owned()),
+        ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_test_x".to_owned()),
+        ("RELINK_CATCH_UP_SILENCE_SECONDS", "0".to_owned()),
+        ("RELINK_RECONCILE_DAYS", "0".to_owned()),
+    ];
+    let role = start(stage.folder(), "standalone", &["standalone"], settings).await;
+    let settings = vec![("RELINK_SIM_LISTEN", sim.to_string())];
+    let simulator = Process::start(stage.folder(), "sim", &["sim"], &settings);
+
+    for (name, address, path) in [
+        ("ingress", role.listen, "/webhooks/stripe"),
+        ("page", page, "/relink/x"),
+        ("api", page, "/v1/authorizations"),
+        ("administration", role.admin, "/metrics"),
+        ("simulator", sim, "/v1/financial_connections/accounts/fca_1"),
+    ] {
+        let few = status(address, &format!("GET {path}"), 10, 0).await;
+        assert_ne!(few, 431, "{name} refuses a usual head");
+        assert_eq!(status(address, &format!("GET {path}"), LINES, 0).await, 431, "{name}");
+    }
+    for (name, address, request, bytes) in [
+        ("ingress", role.listen, "POST /webhooks/stripe", 1024 * 1024 + 1),
+        ("page", page, "POST /v1/parked/drop", 64 * 1024 + 1),
+    ] {
+        assert_eq!(status(address, request, 0, bytes).await, 413, "{name}");
+    }
+    role.process.stop().await;
+    simulator.stop().await;
+}
+
+/// The answer to a request with so many header lines more than usual and such a body.
+async fn status(address: SocketAddr, request: &str, lines: usize, bytes: usize) -> u16 {
+    let mut connection =
+        until(async || Connection::open(address).await.map_err(|error| error.to_string())).await;
+    let token = format!("Bearer {API_TOKEN}");
+    let mut headers = vec![("authorization", &*token), ("content-type", "application/json")];
+    headers.resize(headers.len() + lines, ("x-line", "x"));
+    let answer = connection.request(request, &headers, &vec![b' '; bytes]).await;
+    answer.unwrap_or_else(|error| panic!("{request}: {error}")).status
+}
