@@ -11,7 +11,7 @@ use crate::observation::{
     AccountNumber, AccountObservation, Action, Description, Details, Forecast, Holder,
     InactiveDetails, Source, Stamp, Status,
 };
-use crate::register::{Joined, Register, join, value};
+use crate::register::{Joined, Register, contradicts, join, value};
 use crate::time::{Second, Time};
 
 /// What is known of an account.
@@ -79,7 +79,7 @@ pub struct Merged {
     pub changed: bool,
     /// Later news is known, and it changed nothing.
     pub stale: bool,
-    /// Two events of one second contradict each other.
+    /// Two observations of one second contradict each other, and nothing tells which was last.
     pub tied: bool,
     /// It is the latest observation of its status, if not of all.
     pub fresh_status: bool,
@@ -250,6 +250,7 @@ impl Account {
             *last = seen.stamp.max(*last);
         }
         if let Some(numbers) = &seen.numbers {
+            tally.tied |= contradicts(&self.numbers, seen.stamp, numbers);
             tally.count(join(&mut self.numbers, seen.stamp, numbers.clone()));
         }
         self.merge_description(&seen.description, seen.stamp, &mut tally);
@@ -291,16 +292,17 @@ impl Account {
             (self.inactive_details().cloned(), self.forecast().cloned());
         let joined = match (&seen.details, seen.status) {
             (Details::Inactive(details), Some(Status::Inactive)) => {
+                tally.tied |= contradicts(&self.inactive_details, seen.stamp, details);
                 join(&mut self.inactive_details, seen.stamp, details.clone())
             }
             (Details::Active(forecast), Some(Status::Active)) => {
+                tally.tied |= contradicts(&self.active_details, seen.stamp, forecast);
                 join(&mut self.active_details, seen.stamp, forecast.clone())
             }
             _ => return,
         };
         tally.parts += 1;
         tally.older += u32::from(joined == Joined::Older);
-        tally.tied |= joined == Joined::Tied;
         tally.changed |= effective_inactive.as_ref() != self.inactive_details()
             || effective_forecast.as_ref() != self.forecast();
     }
@@ -323,7 +325,7 @@ impl Account {
                     _ => join(slot, stamp, seen.clone()),
                 };
                 // Ties among descriptions never lead to a read: nothing hangs on them.
-                tally.count(if joined == Joined::Tied { Joined::Same } else { joined });
+                tally.count(joined);
             }
         }
         one(&mut self.holder, stamp, &seen.holder, tally);
@@ -352,6 +354,5 @@ impl Tally {
         self.parts += 1;
         self.older += u32::from(joined == Joined::Older);
         self.changed |= joined == Joined::Changed;
-        self.tied |= joined == Joined::Tied;
     }
 }

@@ -8,8 +8,9 @@ use crate::aggregate::{Aggregate, Case, ClosedCase, State};
 use crate::command::{Because, Body, CaseOutcome, Command};
 use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope, SessionId};
 use crate::input::{Happened, Ignored, Input, Verdict};
-use crate::observation::{AuthorizationObservation, Source};
+use crate::observation::{AuthorizationObservation, Details, Source};
 use crate::policy::{ACCOUNTS_MAX, Policy};
+use crate::register::contradicts;
 use crate::time::{Second, Time};
 use crate::world::World;
 
@@ -173,11 +174,16 @@ impl<'a> Deciding<'a> {
     fn authorization_observed(&mut self, seen: &AuthorizationObservation) -> Verdict {
         let key = self.home(&seen.authorization);
         self.edit(&key, |this, aggregate| {
+            let tied = matches!(&seen.details, Details::Active(forecast)
+                if contradicts(&aggregate.state.forecast, seen.stamp, forecast));
             let (changed, stale) = aggregate.merge(seen);
             if seen.stamp.1 == Source::Read {
                 this.answer_authorization(aggregate, seen.stamp.0);
             } else {
                 this.doubt_own_forecast(aggregate);
+            }
+            if tied {
+                this.ask_authorization(aggregate, Because::Doubt, seen.stamp.0);
             }
             if changed {
                 let text = match aggregate.forecast() {

@@ -20,6 +20,8 @@ pub(crate) struct Before {
     pub(crate) outage: Option<Stamp>,
     pub(crate) expects_nothing: Option<Second>,
     pub(crate) unexplained: bool,
+    /// It was at another home.
+    pub(crate) elsewhere: bool,
 }
 
 /// What moves along with an account.
@@ -40,15 +42,17 @@ impl Deciding<'_> {
         let old = self.world.home_of(&key).cloned();
         let mut account =
             old.as_ref().map(|home| self.take_account(home, seen)).unwrap_or_default();
-        let before = Before {
+        let mut before = Before {
             status: account.status(),
             expiring: account.is_expiring(),
             outage: account.inactive,
             expects_nothing: account.expects_nothing_since(),
             unexplained: account.is_unexplained(),
+            elsewhere: false,
         };
         let merged = account.merge(seen);
         let home = HomeKey { scope: self.scope.clone(), home: account.home(&seen.account) };
+        before.elsewhere = old.as_ref().is_some_and(|old| *old != home);
         self.world.changed_accounts.insert(key.clone());
         self.world.settle_at(key, home.clone());
         let luggage = match &old {
@@ -151,6 +155,10 @@ impl Deciding<'_> {
         let verdict = self.doubts(aggregate, seen, &account, before, merged);
         if before.status == Some(Status::Inactive) && account.status() == Some(Status::Active) {
             self.suspect_siblings(aggregate, &seen.account, seen.stamp);
+        }
+        // What came back before it was known where it belongs could make no sibling doubtful then.
+        if let Some(second) = account.came_back_at().filter(|_| before.elsewhere) {
+            self.suspect_siblings(aggregate, &seen.account, Stamp(second, Source::Event));
         }
         if before.expiring && !account.is_expiring() && aggregate.is_expiring() {
             self.ask_authorization(aggregate, Because::Forecast, seen.stamp.0);

@@ -56,6 +56,12 @@ pub fn join<T: Ord>(slot: &mut Option<Register<T>>, stamp: Stamp, value: T) -> J
     Joined::Changed
 }
 
+/// Whether that second is known with another value: nothing tells which of the two came last, not
+/// even between an event and a read.
+pub fn contradicts<T: PartialEq>(slot: &Option<Register<T>>, stamp: Stamp, value: &T) -> bool {
+    slot.as_ref().is_some_and(|Register(at, known)| at.0 == stamp.0 && known != value)
+}
+
 /// The value of a register that may be empty.
 pub fn value<T>(slot: &Option<Register<T>>) -> Option<&T> {
     slot.as_ref().map(|Register(_, value)| value)

@@ -383,6 +383,19 @@ fn a_tokenized_number_about_to_expire_is_prompted_and_its_renewal_withdraws() {
 }
 
 #[test]
+fn an_event_of_the_second_of_a_read_that_says_otherwise_is_read_back() {
+    let mut desk = Desk::new(0);
+    let dated = |days: i64| Truth::new("fca_a", X).expected(START + days * 86_400, "none");
+    desk.see(dated(60).read(0));
+    desk.see(dated(90).event(0));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!(verify.because, Because::Doubt);
+    desk.see(dated(90).read(1));
+    desk.see(dated(90).event(1));
+    assert_eq!(desk.count("verify_accounts"), 1);
+}
+
+#[test]
 fn an_unanswered_verify_is_asked_again_with_patience_and_not_for_ever() {
     let mut desk = Desk::new(0);
     let mut seen = AccountObservation::of("fca_a".into(), Stamp::event(START));

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{Desk, START, Truth, X, Y, expired, three_expired};
-use relink_core::command::{Body, CaseOutcome};
+use relink_core::command::{Because, Body, CaseOutcome};
 use relink_core::input::Happened;
 use relink_core::observation::*;
 use relink_core::time::Span;
@@ -77,6 +77,22 @@ fn that_an_account_moved_outweighs_that_it_was_replaced() {
     });
     assert_eq!(pictures[0], pictures[1]);
     assert_eq!(pictures[0].1["fcauth_x"], "fcauth_z");
+}
+
+#[test]
+fn an_account_that_came_back_makes_siblings_doubtful_once_it_is_known_whose_they_are() {
+    let mut desk = Desk::new(0);
+    desk.see(expired("fca_b").read(1000));
+    let nameless = |truth: Truth, at: i64| {
+        let mut seen = truth.seen(Stamp::event(START + at));
+        seen.authorization = None;
+        Happened::AccountObserved(Box::new(seen))
+    };
+    desk.see(nameless(expired("fca_a"), 2000));
+    desk.see(nameless(expired("fca_a").active(), 3000));
+    desk.see(expired("fca_a").active().read(3001));
+    let Body::VerifyAccounts(verify) = desk.last("verify_accounts") else { panic!() };
+    assert_eq!((verify.accounts[0].as_str(), verify.because), ("fca_b", Because::Siblings));
 }
 
 #[test]
