@@ -40,7 +40,7 @@ GRANT SELECT ON accounts, authorizations, cases, inbox, history
 GRANT SELECT ON outbox, parked, claims TO relink_operator, relink_desk;
 
 -- A message that a person drops is recorded: with the desk's command, or by the portal's API for
--- a token with write scope. Leave the portal out where nobody drops through the API.
+-- a token with write scope.
 GRANT INSERT ON inbox, history TO relink_portal, relink_desk;
 GRANT USAGE ON SEQUENCE history_seq TO relink_portal, relink_desk;
 

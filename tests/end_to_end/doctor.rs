@@ -16,25 +16,25 @@ use relink_tests::wait::{DEADLINE, until};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-const LINK_KEY: &str = "a-key-for-links-of-at-least-32-bytes";
-const API_KEY: &str = "sk_test_sim";
+pub(crate) const LINK_KEY: &str = "a-key-for-links-of-at-least-32-bytes";
+pub(crate) const API_KEY: &str = "sk_test_sim";
 
 /// What `relink doctor --json` found.
-struct Told {
-    code: i32,
+pub(crate) struct Told {
+    pub(crate) code: i32,
     lines: BTreeMap<String, Value>,
     summary: Value,
-    all: String,
+    pub(crate) all: String,
 }
 
 impl Told {
-    fn level(&self, check: &str) -> &str {
+    pub(crate) fn level(&self, check: &str) -> &str {
         self.lines.get(check).map_or("not told", |line| line["level"].as_str().unwrap())
     }
 
     /// Fails unless the line is so and says all of that.
     #[track_caller]
-    fn says(&self, check: &str, level: &str, parts: &[&str]) {
+    pub(crate) fn says(&self, check: &str, level: &str, parts: &[&str]) {
         assert_eq!(self.level(check), level, "{check}\n{}", self.all);
         let line = &self.lines[check];
         for part in parts {
@@ -45,7 +45,7 @@ impl Told {
     }
 }
 
-async fn doctor(arguments: &[&str], settings: &Settings) -> Told {
+pub(crate) async fn doctor(arguments: &[&str], settings: &Settings) -> Told {
     let all = [&["doctor"], arguments, &["--json"]].concat();
     let output = run(&all, settings).await;
     let text = String::from_utf8(output.stdout).unwrap();
@@ -223,9 +223,10 @@ pub(crate) async fn missing_permission(stage: &Stage) {
     let of_ingress = doctor(&["ingress"], &settings).await;
     place.control(&["delete_user", &user]).await;
     let lacking = ["write on relink.commands", "read on relink.lifecycle", "write on amq.default"];
-    of_all.says("broker.permissions", "fail", &lacking);
+    // Whose user it is was not said.
+    of_all.says("broker.permissions", "warn", &lacking);
     assert!(!of_all.lines["broker.permissions"].to_string().contains("write on relink.events"));
-    assert_eq!(of_all.code, 1);
+    assert_eq!(of_all.code, 0, "{}", of_all.all);
     of_ingress.says("broker.permissions", "ok", &[]);
     // Comparing arguments takes a permission that it does without.
     of_ingress.says("broker.topology", "not_checked", &["RELINK_MANAGEMENT_URL"]);
@@ -242,16 +243,12 @@ pub(crate) async fn missing_permission(stage: &Stage) {
     settings = place.settings(&[]);
     settings.push(("RELINK_DATABASE_URL", format!("postgres://{role}@{behind}")));
     let told = doctor(&[], &settings).await;
-    let grant = format!("GRANT SELECT ON inbox TO {role}");
-    database.batch_execute(&grant).await.unwrap();
-    let of_portal = doctor(&["portal"], &settings).await;
-    let of_scheduler = doctor(&["scheduler"], &settings).await;
     database.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
-    let lacking = ["SELECT on inbox", "DELETE on accounts", "deploy/README.md"];
-    told.says("database.privileges", "fail", &lacking);
+    let lacking = ["SELECT on inbox", "DELETE on accounts", "relink doctor portal"];
+    told.says("database.privileges", "warn", &lacking);
     told.says("database.transactions", "ok", &["as far as this user sees", "pg_read_all_stats"]);
-    of_portal.says("database.privileges", "ok", &[]);
-    of_scheduler.says("database.privileges", "fail", &["UPDATE on", "ownership of history, inbox"]);
+    told.says("events.details", "not_checked", &["may not read inbox", "relink_operator"]);
+    assert_eq!(told.code, 0, "{}", told.all);
 }
 
 pub(crate) async fn broken_database(stage: &Stage) {
@@ -264,11 +261,14 @@ pub(crate) async fn broken_database(stage: &Stage) {
     place.migrate().await;
     let database = place.database().await;
     let change = async |sql: &str| database.batch_execute(sql).await.unwrap();
-    change("UPDATE relink_schema SET version = 0 WHERE version = 2").await;
-    doctor(&[], &settings).await.says("database.schema", "fail", &["version 1"]);
+    let newest = "SELECT max(version) FROM relink_schema";
+    let newest: i32 = database.query_one(newest, &[]).await.unwrap().get(0);
+    change(&format!("UPDATE relink_schema SET version = 0 WHERE version = {newest}")).await;
+    let told = doctor(&[], &settings).await;
+    told.says("database.schema", "fail", &[&format!("version {}", newest - 1)]);
     change("UPDATE relink_schema SET version = 99 WHERE version = 0").await;
     doctor(&[], &settings).await.says("database.schema", "fail", &["version 99, newer"]);
-    change("UPDATE relink_schema SET version = 2 WHERE version = 99").await;
+    change(&format!("UPDATE relink_schema SET version = {newest} WHERE version = 99")).await;
 
     change(
         "DO $$ BEGIN FOR ahead IN 2..14 LOOP \

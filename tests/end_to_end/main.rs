@@ -11,6 +11,7 @@ mod bodies;
 mod configuration;
 mod demo;
 mod doctor;
+mod doctor_rights;
 mod drain;
 mod forecast;
 mod killed;
@@ -187,6 +188,11 @@ fn the_doctor_names_what_is_wrong_with_stripe() {
 #[test]
 fn the_doctor_tells_settings_that_cannot_work() {
     without_servers(doctor::wrong_settings);
+}
+
+#[test]
+fn the_doctor_finds_what_each_user_needs_and_names_what_is_taken_away() {
+    on_stage(doctor_rights::each_user_has_what_its_role_needs);
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl Rights {
         self.place.control(&["eval", &remove]).await;
     }
 
-    fn name(&self, user: &str) -> String {
+    /// What a user of the scripts is called here.
+    pub fn name(&self, user: &str) -> String {
         format!("{}_{user}", self.place.vhost())
     }
 

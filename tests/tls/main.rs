@@ -5,6 +5,7 @@
 
 mod files;
 mod listeners;
+mod management;
 mod problems;
 mod renewal;
 mod servers;
@@ -34,4 +35,9 @@ fn listeners_speak_https_and_show_what_was_renewed() {
 #[test]
 fn problems_with_files_are_told_together_before_anything_starts() {
     without_servers(problems::problems_with_files_are_told_together_before_anything_starts);
+}
+
+#[test]
+fn the_management_api_is_verified_as_the_broker_is() {
+    without_servers(management::the_management_api_is_verified_as_the_broker_is);
 }

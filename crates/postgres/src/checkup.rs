@@ -9,22 +9,9 @@ use tokio_postgres::types::Type;
 use crate::config::PostgresConfig;
 use crate::maintain::{DAYS_AHEAD, TABLES};
 use crate::migrate;
+use crate::rights::{self, Role};
 use crate::session::{Params, run_one};
 use crate::sql::Sql;
-
-/// The tables that roles read and write, beside the version of the schema.
-const USED: [&str; 10] = [
-    "accounts",
-    "authorizations",
-    "holders",
-    "inbox",
-    "history",
-    "outbox",
-    "cases",
-    "parked",
-    "claims",
-    "probes",
-];
 
 /// The server's version, whether it only reads, and whose sessions can be seen.
 const SERVER: Sql = Sql {
@@ -69,34 +56,29 @@ const HOLDERS: Sql = Sql {
 
 const OUTBOX: Sql = Sql { text: "SELECT count(*), min(decided_ms) FROM outbox", types: &[] };
 
-/// What the user may not do with the tables of `$1`, privilege by privilege, and which of the
-/// tables of `$2` he does not own.
+/// Which privileges the user lacks: of the kinds of `$1`, the names of `$2`, the privileges of
+/// `$3`. What does not exist is lacking as well.
 const LACKING: Sql = Sql {
     text: "\
     SELECT privilege, array_agg(name ORDER BY name) \
-      FROM unnest($1) AS name, \
-           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege \
-      WHERE to_regclass(name) IS NOT NULL \
-        AND NOT has_table_privilege(to_regclass(name), privilege) \
-      GROUP BY privilege \
-    UNION ALL \
-    SELECT 'ownership', array_agg(name ORDER BY name) \
-      FROM unnest($2) AS name JOIN pg_class c ON c.oid = to_regclass(name) \
-      WHERE NOT pg_has_role(c.relowner, 'USAGE') \
-      HAVING count(*) > 0",
-    types: &[Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+      FROM unnest($1, $2, $3) AS wanted (kind, name, privilege) \
+      WHERE CASE kind \
+              WHEN 'table' THEN has_table_privilege(to_regclass(name), privilege) \
+              WHEN 'sequence' THEN has_sequence_privilege(to_regclass(name), privilege) \
+              ELSE has_function_privilege(to_regprocedure(name), privilege) \
+            END IS NOT TRUE \
+      GROUP BY privilege ORDER BY privilege",
+    types: &[Type::TEXT_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY],
 };
 
-/// What a user lacks, each with its tables.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Lacking {
-    /// Tables that cannot be read.
-    pub reading: Vec<String>,
-    /// `INSERT`, `UPDATE`, `DELETE`, where one is missing.
-    pub writing: Vec<(String, Vec<String>)>,
-    /// Partitioned tables of another owner: only theirs may make and drop days.
-    pub owning: Vec<String>,
-}
+/// Whether the user may read the table `$1`.
+const READABLE: Sql = Sql {
+    text: "SELECT has_table_privilege(to_regclass($1), 'SELECT') IS TRUE",
+    types: &[Type::TEXT],
+};
+
+/// A privilege and what a user lacks it on.
+pub type Lacking = (String, Vec<String>);
 
 /// Something that keeps dead rows from being removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -211,44 +193,32 @@ impl Checkup {
         Ok((row.get(0), row.get::<_, Option<i64>>(1).map(Time)))
     }
 
-    /// What the user may not do.
+    /// Whether the user may read a table.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn lacking(&self) -> Result<Lacking, StoreError> {
-        let params: Params<'_> = &[&&USED[..], &&TABLES[..]];
-        let mut lacking = Lacking::default();
-        for row in run_one(&self.pool, false, &LACKING, params).await? {
-            let (privilege, tables): (String, Vec<String>) = (row.get(0), row.get(1));
-            match &*privilege {
-                "SELECT" => lacking.reading = tables,
-                "ownership" => lacking.owning = tables,
-                _ => lacking.writing.push((privilege, tables)),
-            }
+    pub async fn may_read(&self, table: &str) -> Result<bool, StoreError> {
+        Ok(self.one(&READABLE, &[&table]).await?.get(0))
+    }
+
+    /// What the user may not do, of what these roles do.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn lacking(&self, roles: &[Role]) -> Result<Vec<Lacking>, StoreError> {
+        let (mut kinds, mut names, mut privileges) = (Vec::new(), Vec::new(), Vec::new());
+        for (kind, name, privilege) in rights::needs(roles) {
+            kinds.push(kind.as_str());
+            names.push(name);
+            privileges.push(privilege);
         }
-        lacking.writing.sort();
-        Ok(lacking)
+        let rows = run_one(&self.pool, false, &LACKING, &[&kinds, &names, &privileges]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     async fn one(&self, sql: &'static Sql, params: Params<'_>) -> Result<Row, StoreError> {
         let rows = run_one(&self.pool, false, sql, params).await?;
         let none = || StoreError::Transient("the database answered without a row".into());
         rows.into_iter().next().ok_or_else(none)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::USED;
-    use crate::migrate::texts;
-
-    #[test]
-    fn every_table_of_the_schema_is_looked_at() {
-        let made = texts().flat_map(|text| text.split("CREATE TABLE ").skip(1));
-        let made = made.filter_map(|rest| rest.split([' ', '(']).next());
-        let made: BTreeSet<&str> = made.filter(|name| !name.ends_with("_default")).collect();
-        assert_eq!(made, USED.into_iter().collect());
     }
 }

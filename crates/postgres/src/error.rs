@@ -102,7 +102,7 @@ fn grant(message: &str) -> String {
     let named = |object: &str| object.rsplit(' ').next().unwrap_or_default().to_owned();
     let statement = match said("permission denied for ") {
         Some(object) if object.starts_with("schema ") => {
-            // To use what is there; `migrate` and the scheduler also make tables.
+            // To use what is there; `migrate` also makes tables.
             format!("GRANT USAGE, CREATE ON SCHEMA {} TO {role}", named(object))
         }
         Some(object) if object.starts_with("database ") => {

@@ -45,7 +45,7 @@ mod supervisor;
 mod topology;
 
 pub use config::{ConfigError, RabbitConfig};
-pub use examine::{Examination, Permission, QueueState};
+pub use examine::{Examination, Keys, Permission, QueueState};
 pub use greeting::version;
 pub use management::{
     Alarm, Management, ManagementConfig, ManagementConfigError, ManagementError, Survey,
@@ -55,7 +55,7 @@ pub use parked::RabbitParked;
 pub use publisher::RabbitPublisher;
 pub use state::{BrokerState, BrokerStatus};
 pub use subscriber::RabbitSubscriber;
-pub use topology::{Finding, TopologyError, declare, verify};
+pub use topology::{Finding, TopologyError, Verified, declare, verify};
 
 /// What every log filter must contain: the AMQP library logs returned messages with their bodies
 /// at `warn`, and what it has to say about connections is said here once, at the boundary.

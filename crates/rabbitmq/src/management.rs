@@ -6,7 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use relink_bus::topology::{Argument, Exchange, Queue, queues};
+use relink_tls::{ClientTls, Peer};
 use reqwest::{StatusCode, Url, redirect};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,6 +33,8 @@ pub struct ManagementConfig {
     /// Private and absent from `Debug`.
     password: String,
     vhost: String,
+    /// The broker's: both are shown and verified with the same files.
+    tls: ClientTls,
 }
 
 /// The URL is not one; never repeats it, since it may hold a password.
@@ -60,7 +64,8 @@ impl ManagementConfig {
         // They go into a header; the rest may be told.
         base.set_username("").map_err(|()| ManagementConfigError)?;
         base.set_password(None).map_err(|()| ManagementConfigError)?;
-        Ok(Self { base, user, password, vhost: broker.vhost().to_owned() })
+        let (vhost, tls) = (broker.vhost().to_owned(), broker.tls.clone());
+        Ok(Self { base, user, password, vhost, tls })
     }
 }
 
@@ -179,21 +184,24 @@ impl Management {
     /// Builds the client; nothing is sent.
     ///
     /// # Errors
-    /// Where TLS cannot be set up.
+    /// Where TLS cannot be set up, because of its files perhaps.
     pub fn new(config: ManagementConfig) -> Result<Self, ManagementError> {
-        // Another part of the process may have installed one before; any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .timeout(ANSWER)
             // A redirect would carry the password to wherever it points.
             .redirect(redirect::Policy::none());
-        if config.base.scheme() == "http" {
+        let builder = if config.base.scheme() == "http" {
+            // Another part of the process may have installed one before; any will do.
+            let _ = rustls::crypto::ring::default_provider().install_default();
             // A proxy would see the password; no TLS, so no root certificates are needed.
-            builder = builder.no_proxy().tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|_| {
-            ManagementError::Away("TLS cannot be set up; are root certificates installed?".into())
-        })?;
+            builder.no_proxy().tls_certs_only([])
+        } else {
+            let tls = config.tls.config();
+            let tls = tls.map_err(|error| ManagementError::Away(error.to_string()))?;
+            builder.tls_backend_preconfigured(ClientConfig::clone(&tls))
+        };
+        let no_tls = |_| ManagementError::Away("TLS cannot be set up".into());
+        let http = builder.build().map_err(no_tls)?;
         Ok(Self { config, http })
     }
 
@@ -256,6 +264,9 @@ impl Management {
 /// The error itself names the URL and goes no further.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn away(error: reqwest::Error) -> ManagementError {
+    if let Some(why) = Peer::Management.why(&error) {
+        return ManagementError::Away(why);
+    }
     let what = if error.is_timeout() { "no answer in time" } else { "no connection" };
     ManagementError::Away(what.into())
 }

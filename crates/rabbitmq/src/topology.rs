@@ -67,6 +67,15 @@ impl fmt::Display for TopologyError {
 
 impl std::error::Error for TopologyError {}
 
+/// How much of the topology was looked at, where nothing is wrong with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verified {
+    /// All of it is there, with the arguments that it has to have.
+    Compared,
+    /// All of it is there; the user may not declare, so nothing tells its arguments.
+    Present,
+}
+
 /// Creates every exchange, queue and binding that does not exist; the rest stays as it is.
 ///
 /// Idempotent. Bindings that earlier versions made and this one does not want cannot be seen
@@ -86,7 +95,7 @@ pub async fn declare(config: &RabbitConfig) -> Result<(), TopologyError> {
 ///
 /// # Errors
 /// All differences and failures at once.
-pub async fn verify(config: &RabbitConfig) -> Result<(), TopologyError> {
+pub async fn verify(config: &RabbitConfig) -> Result<Verified, TopologyError> {
     let mut survey = Survey::connect(config).await?;
     for exchange in Exchange::ALL {
         // An active declaration of something that exists changes nothing, and is refused if it
@@ -100,11 +109,12 @@ pub async fn verify(config: &RabbitConfig) -> Result<(), TopologyError> {
             survey.queue(&queue, false).await;
         }
     }
-    if survey.refusal.take().is_some() {
-        let broker = config.broker();
-        tracing::info!(broker, "exchanges and queues are there; this user may not compare them");
-    }
-    survey.finish().await
+    let verified = match survey.refusal.take() {
+        Some(_) => Verified::Present,
+        None => Verified::Compared,
+    };
+    survey.finish().await?;
+    Ok(verified)
 }
 
 pub(crate) async fn declare_queues(

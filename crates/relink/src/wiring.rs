@@ -14,7 +14,7 @@ use relink_engine::metrics::Metrics;
 use relink_engine::outbox::Outbox;
 use relink_engine::store::{Store, StoreError};
 use relink_postgres::PostgresStore;
-use relink_rabbitmq::{RabbitConfig, TopologyError};
+use relink_rabbitmq::{RabbitConfig, TopologyError, Verified};
 use relink_sqlite::SqliteStore;
 use relink_stripe::client::Client;
 use tokio_util::sync::CancellationToken;
@@ -86,7 +86,15 @@ async fn declare_or_verify(config: &RabbitConfig) -> Result<(), TopologyError> {
         Err(error) if error.is_transient() => Err(error),
         // A role may lack the permission to declare and still find everything in place; if not,
         // what is missing or different says more than what it may not do.
-        Err(_) => relink_rabbitmq::verify(config).await,
+        Err(_) => {
+            if relink_rabbitmq::verify(config).await? == Verified::Present {
+                tracing::info!(
+                    broker = config.broker(),
+                    "exchanges and queues are there; this user may not compare them"
+                );
+            }
+            Ok(())
+        }
     }
 }
 

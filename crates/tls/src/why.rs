@@ -14,6 +14,8 @@ pub enum Peer {
     Broker,
     /// PostgreSQL.
     Database,
+    /// RabbitMQ's management API: verified with the broker's files, at an address of its own.
+    Management,
 }
 
 impl Peer {
@@ -22,6 +24,7 @@ impl Peer {
         match self {
             Self::Broker => "broker",
             Self::Database => "database",
+            Self::Management => "management API",
         }
     }
 
@@ -30,13 +33,14 @@ impl Peer {
         match self {
             Self::Broker => "RELINK_AMQP_URL",
             Self::Database => "RELINK_DATABASE_URL",
+            Self::Management => "RELINK_MANAGEMENT_URL",
         }
     }
 
     /// The setting of the file with the authorities that it is verified with.
     pub fn authorities(self) -> &'static str {
         match self {
-            Self::Broker => "RELINK_AMQP_TLS_CA_FILE",
+            Self::Broker | Self::Management => "RELINK_AMQP_TLS_CA_FILE",
             Self::Database => "RELINK_DATABASE_TLS_CA_FILE",
         }
     }
@@ -44,7 +48,7 @@ impl Peer {
     /// The setting of the file with our certificate.
     pub fn certificate(self) -> &'static str {
         match self {
-            Self::Broker => "RELINK_AMQP_TLS_CERTIFICATE_FILE",
+            Self::Broker | Self::Management => "RELINK_AMQP_TLS_CERTIFICATE_FILE",
             Self::Database => "RELINK_DATABASE_TLS_CERTIFICATE_FILE",
         }
     }
@@ -52,7 +56,7 @@ impl Peer {
     /// The setting of the file with its key.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Broker => "RELINK_AMQP_TLS_KEY_FILE",
+            Self::Broker | Self::Management => "RELINK_AMQP_TLS_KEY_FILE",
             Self::Database => "RELINK_DATABASE_TLS_KEY_FILE",
         }
     }

@@ -6,8 +6,8 @@ use super::{AmqpArgs, StandaloneArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Whose settings must be there: ingress, worker, scheduler, portal, standalone; none named:
-    /// those that are given are checked
+    /// Whose settings and rights must be there: ingress, worker (or worker lifecycle, upcoming,
+    /// followup), scheduler, portal, standalone; none named: what is given is checked
     pub(crate) roles: Vec<String>,
     /// End with 1 for warnings as well
     #[arg(long)]

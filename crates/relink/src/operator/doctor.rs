@@ -8,6 +8,7 @@ mod broker;
 mod database;
 mod events;
 mod line;
+mod permission;
 mod settings;
 mod stripe;
 
@@ -51,6 +52,10 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         stripe::look(&named, &modes, lines).await;
     };
     let events = async |lines: &mut Vec<Line>| {
+        if store.is_some() && database::is_hidden(named.database.as_ref(), "inbox").await {
+            lines.extend(events::CHECKS.map(|check| database::hidden(check, "inbox")));
+            return;
+        }
         events::look(store.as_deref(), named.stripe.as_ref(), now, lines).await;
     };
     let broker = async |lines: &mut Vec<Line>| broker::look(&named, &wanted, lines).await;
@@ -67,7 +72,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     );
     told.extend(more.into_iter().chain(others).chain(last));
     lines.extend(told);
-    lines.extend(database::parked(store.clone(), is_served).await);
+    lines.extend(database::parked(store.clone(), named.database.as_ref(), is_served).await);
     lines.sort_by_key(|line| line.check);
     end(&Diagnosis { lines }, is_strict, json)
 }

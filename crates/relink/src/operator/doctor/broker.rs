@@ -2,14 +2,15 @@
 //! or published.
 
 use relink_bus::parked::Depth;
-use relink_bus::topology::{Exchange, RETRY_LADDER, WorkQueue, queues, retry_queue};
+use relink_bus::topology::{RETRY_LADDER, WorkQueue, queues, retry_queue};
 use relink_rabbitmq::{
-    Alarm, Examination, Finding, Management, ManagementError, Permission, QueueState, RabbitConfig,
-    Survey, TopologyError,
+    Alarm, Examination, Finding, Management, ManagementError, QueueState, RabbitConfig, Survey,
+    TopologyError, Verified,
 };
 
 use super::database::judge_parked;
 use super::line::{Check, Line};
+use super::permission;
 use super::settings::{Named, Wanted};
 
 /// All that is told of it.
@@ -89,7 +90,7 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
             lines.push(Line::warn(Check::BrokerConsumers, error, "ask again in a moment"));
         }
     }
-    lines.push(permissions(&examination, wanted).await);
+    lines.push(permission::look(&examination, wanted).await);
     if management.is_none() && examination.is_blocked().await {
         lines.retain(|line| line.check != Check::BrokerAlarms);
         let found = "the broker blocks whoever publishes: an alarm is in effect";
@@ -186,10 +187,18 @@ fn judge_topology(missing: &[String], differences: &[String]) -> Option<Line> {
     is_wrong.then(|| Line::fail(Check::BrokerTopology, parts.join("; "), TOPOLOGY_ADVICE))
 }
 
-fn topology_by_amqp(verified: Result<(), TopologyError>) -> Line {
+fn topology_by_amqp(verified: Result<Verified, TopologyError>) -> Line {
     let check = Check::BrokerTopology;
-    let Err(error) = verified else {
-        return Line::ok(check, AS_IT_HAS_TO_BE);
+    let not_compared = |why: &str| {
+        let found = format!("all is there; arguments are not compared: {why}");
+        Line::not_checked(check, found, MANAGEMENT)
+    };
+    let error = match verified {
+        Ok(Verified::Compared) => return Line::ok(check, AS_IT_HAS_TO_BE),
+        Ok(Verified::Present) => {
+            return not_compared("the user may not declare, which is how AMQP compares");
+        }
+        Err(error) => error,
     };
     let (mut missing, mut differences) = (Vec::new(), Vec::new());
     for finding in &error.findings {
@@ -202,12 +211,8 @@ fn topology_by_amqp(verified: Result<(), TopologyError>) -> Line {
     if let Some(line) = judge_topology(&missing, &differences) {
         return line;
     }
-    let why = match error.findings.first() {
-        // Comparing arguments over AMQP takes a declaration, and that the permission to configure.
-        Some(Finding::Misconfigured(_)) => "the user may not declare, which is how AMQP compares",
-        _ => "the broker did not answer",
-    };
-    Line::not_checked(check, format!("all is there; arguments are not compared: {why}"), MANAGEMENT)
+    let why = error.findings.first().map_or_else(String::new, Finding::to_string);
+    Line::not_checked(check, format!("not compared: {why}"), MANAGEMENT)
 }
 
 fn bindings(survey: &Survey) -> Line {
@@ -268,52 +273,6 @@ fn alarms(found: &[Alarm]) -> Line {
     let told: Vec<String> =
         found.iter().map(|Alarm { node, resource }| format!("{resource} of {node}")).collect();
     Line::fail(check, format!("in effect: {}", told.join(", ")), ALARMS_ADVICE)
-}
-
-async fn permissions(examination: &Examination, wanted: &[Wanted]) -> Line {
-    let check = Check::BrokerPermissions;
-    let mut lacking = Vec::new();
-    for permission in needed(wanted) {
-        match examination.may(permission).await {
-            Ok(true) => {}
-            Ok(false) => lacking.push(permission.to_string()),
-            Err(error) => {
-                let found = format!("{permission}: {error}");
-                return Line::warn(check, found, "ask again in a moment");
-            }
-        }
-    }
-    let of = if wanted.is_empty() { "every role" } else { "the roles that were named" };
-    if lacking.is_empty() {
-        return Line::ok(check, format!("the user has those of {of}"));
-    }
-    Line::fail(
-        check,
-        format!("the user lacks of those of {of}: {}", lacking.join(", ")),
-        "rabbitmqctl set_permissions; name the role (`relink doctor ingress`) where the user is \
-         that of one role only",
-    )
-}
-
-/// What a role does at the broker; all of it where none is named.
-fn needed(wanted: &[Wanted]) -> Vec<Permission> {
-    let any = |roles: &[Wanted]| wanted.is_empty() || wanted.iter().any(|one| roles.contains(one));
-    let mut needed = vec![Permission::Publish(Exchange::Events)];
-    if any(&[Wanted::Worker, Wanted::Scheduler]) {
-        needed.push(Permission::Publish(Exchange::Commands));
-    }
-    if any(&[Wanted::Worker]) {
-        needed.extend(WorkQueue::ALL.map(Permission::Consume));
-    }
-    if wanted.is_empty() {
-        // Those of a person who deals with parked messages.
-        needed.extend(WorkQueue::ALL.map(Permission::Look));
-    }
-    if any(&[Wanted::Worker]) {
-        // The last, since it is the only one that publishes.
-        needed.push(Permission::SetAside);
-    }
-    needed
 }
 
 /// Who consumes what; whoever consumes where nobody should takes messages away.
@@ -426,13 +385,5 @@ mod tests {
         let alarm = Alarm { node: "rabbit@one".into(), resource: "memory".into() };
         let line = alarms(&[alarm]);
         assert!(line.level == Level::Fail && line.found.contains("memory of rabbit@one"));
-    }
-
-    #[test]
-    fn each_role_needs_its_own_permissions() {
-        assert_eq!(needed(&[Wanted::Ingress]), [Permission::Publish(Exchange::Events)]);
-        assert_eq!(needed(&[Wanted::Worker]).len(), 6);
-        assert_eq!(needed(&[]).len(), 9);
-        assert_eq!(needed(&[Wanted::Scheduler]).len(), 2);
     }
 }

@@ -8,7 +8,7 @@ use relink_core::time::{Span, Time};
 use relink_engine::clock::SystemClock;
 use relink_engine::parked::StoreLot;
 use relink_engine::store::{Store, StoreError};
-use relink_postgres::{Checkup, Days, Holder, Lacking, Schema, Server};
+use relink_postgres::{Checkup, Days, Holder, Lacking, Role, Schema, Server};
 
 use super::events::age;
 use super::line::{Check, Line};
@@ -68,6 +68,23 @@ pub(super) async fn store(database: Option<&Database>) -> Option<Arc<dyn Store>>
     }
 }
 
+/// Who may see what the user of a role must not.
+pub(super) const OPERATOR: &str = "this user needs no right to it; run `relink doctor` as \
+                                   relink_operator, see \"A user for each role\" in \
+                                   deploy/README.md";
+
+/// Whether the user may not read a table.
+pub(super) async fn is_hidden(database: Option<&Database>, table: &str) -> bool {
+    let Some(Database::Postgres(config)) = database else { return false };
+    let Ok(checkup) = Checkup::new(config) else { return false };
+    matches!(checkup.may_read(table).await, Ok(false))
+}
+
+/// A line about a table that the user may not read.
+pub(super) fn hidden(check: Check, table: &str) -> Line {
+    Line::not_checked(check, format!("not checked: this user may not read {table}"), OPERATOR)
+}
+
 /// The modes of what is known.
 pub(super) async fn modes(store: Option<&dyn Store>) -> BTreeSet<bool> {
     let Some(store) = store else { return BTreeSet::new() };
@@ -76,8 +93,15 @@ pub(super) async fn modes(store: Option<&dyn Store>) -> BTreeSet<bool> {
 }
 
 /// The parked messages of a single process; a broker keeps its own.
-pub(super) async fn parked(store: Option<Arc<dyn Store>>, has_broker: bool) -> Option<Line> {
+pub(super) async fn parked(
+    store: Option<Arc<dyn Store>>,
+    database: Option<&Database>,
+    has_broker: bool,
+) -> Option<Line> {
     let store = store.filter(|_| !has_broker)?;
+    if is_hidden(database, "parked").await {
+        return Some(hidden(Check::Parked, "parked"));
+    }
     let lot = StoreLot { store, clock: Arc::new(SystemClock) };
     Some(match lot.depths().await {
         Ok(depths) => judge_parked(&depths),
@@ -151,7 +175,7 @@ async fn of_postgres(checkup: &Checkup, look: Look<'_>, lines: &mut Vec<Line>) {
         }
         Err(error) => return lines.push(trouble(Check::DatabaseSchema, &error)),
     }
-    lines.push(match checkup.lacking().await {
+    lines.push(match checkup.lacking(&roles(wanted)).await {
         Ok(lacking) => privileges(&lacking, wanted),
         Err(error) => trouble(Check::DatabasePrivileges, &error),
     });
@@ -159,8 +183,12 @@ async fn of_postgres(checkup: &Checkup, look: Look<'_>, lines: &mut Vec<Line>) {
         Ok(days) => partitions(days),
         Err(error) => trouble(Check::DatabasePartitions, &error),
     });
-    lines.push(match checkup.outbox().await {
-        Ok((depth, oldest)) => outbox(depth, oldest, now),
+    lines.push(match checkup.may_read("outbox").await {
+        Ok(true) => match checkup.outbox().await {
+            Ok((depth, oldest)) => outbox(depth, oldest, now),
+            Err(error) => trouble(Check::DatabaseOutbox, &error),
+        },
+        Ok(false) => hidden(Check::DatabaseOutbox, "outbox"),
         Err(error) => trouble(Check::DatabaseOutbox, &error),
     });
 }
@@ -199,36 +227,42 @@ fn schema(known: i64, wanted: i64) -> Line {
     Line::fail(check, found, "run `relink migrate` as the owner of the tables")
 }
 
-/// Reading is for everybody, writing for those who decide, owning for the scheduler, who makes and
-/// drops partitions. Of a user of no named role it is not known what he needs.
-fn privileges(lacking: &Lacking, wanted: &[Wanted]) -> Line {
+/// Whose users of the database these are; ingress has none.
+fn roles(wanted: &[Wanted]) -> Vec<Role> {
+    if wanted.is_empty() {
+        return Role::ALL.to_vec();
+    }
+    let role = |wanted: &Wanted| match wanted {
+        Wanted::Ingress => None,
+        Wanted::Lifecycle | Wanted::Upcoming => Some(Role::Worker),
+        Wanted::Followup => Some(Role::Followup),
+        Wanted::Scheduler => Some(Role::Scheduler),
+        Wanted::Portal => Some(Role::Portal),
+        Wanted::Standalone => Some(Role::Standalone),
+    };
+    wanted.iter().filter_map(role).collect()
+}
+
+/// Of a user of no named role it is not known what he needs.
+fn privileges(lacking: &[Lacking], wanted: &[Wanted]) -> Line {
     let check = Check::DatabasePrivileges;
-    let is_for = |roles: &[Wanted]| wanted.iter().any(|one| roles.contains(one));
-    let mut parts = Vec::new();
-    if !lacking.reading.is_empty() {
-        parts.push(format!("SELECT on {}", lacking.reading.join(", ")));
-    }
-    let writes = is_for(&[Wanted::Worker, Wanted::Scheduler, Wanted::Standalone]);
-    if writes || wanted.is_empty() {
-        let tables =
-            |(word, tables): &(String, Vec<String>)| format!("{word} on {}", tables.join(", "));
-        parts.extend(lacking.writing.iter().map(tables));
-    }
-    let owns = is_for(&[Wanted::Scheduler, Wanted::Standalone]);
-    if owns && !lacking.owning.is_empty() {
-        parts.push(format!("ownership of {}", lacking.owning.join(", ")));
-    }
     let of = if wanted.is_empty() { "every role" } else { "the roles that were named" };
-    if parts.is_empty() {
+    if lacking.is_empty() {
         return Line::ok(check, format!("the user has those of {of}"));
     }
-    let found = format!("the user lacks {}", parts.join("; "));
-    let advice = "grant what its role needs, see \"A database user for each role\" in \
-                  deploy/README.md; name the role (`relink doctor portal`) where it needs less";
-    match !wanted.is_empty() || !lacking.reading.is_empty() {
-        true => Line::fail(check, found, advice),
-        false => Line::warn(check, found, advice),
+    let told = |(privilege, objects): &Lacking| format!("{privilege} on {}", objects.join(", "));
+    let parts: Vec<String> = lacking.iter().map(told).collect();
+    let found = format!("the user lacks of those of {of}: {}", parts.join("; "));
+    if wanted.is_empty() {
+        let advice = "name the role whose user it is (`relink doctor portal`): each needs less";
+        return Line::warn(check, found, advice);
     }
+    Line::fail(
+        check,
+        found,
+        "as the owner of the tables run deploy/postgres/grants.sql, see \"A user for each role\" \
+         in deploy/README.md",
+    )
 }
 
 fn partitions(days: Days) -> Line {
@@ -241,8 +275,8 @@ fn partitions(days: Days) -> Line {
     Line::warn(
         check,
         format!("{found}; what has none is kept in the default one, and expires slowly"),
-        "is a `relink scheduler` running, as the owner of the tables? `relink migrate` makes them \
-         as well",
+        "is a `relink scheduler` running, and may it make them (`relink doctor scheduler`)? \
+         `relink migrate` makes them as well",
     )
 }
 
@@ -344,20 +378,20 @@ mod tests {
     }
 
     #[test]
-    fn each_role_lacks_what_it_needs_itself() {
-        let level = |lacking: &Lacking, wanted: &[Wanted]| privileges(lacking, wanted).level;
-        let some = || vec!["inbox".to_owned()];
-        let nothing = Lacking::default();
-        let reader = Lacking { writing: vec![("DELETE".into(), some())], ..Lacking::default() };
-        let worker = Lacking { owning: some(), ..Lacking::default() };
-        let nobody = Lacking { reading: some(), ..Lacking::default() };
-        assert_eq!(level(&nothing, &[Wanted::Scheduler]), Level::Ok);
-        assert_eq!(level(&reader, &[]), Level::Warn);
-        assert_eq!(level(&reader, &[Wanted::Portal]), Level::Ok);
-        assert_eq!(level(&reader, &[Wanted::Worker]), Level::Fail);
-        assert_eq!(level(&worker, &[Wanted::Worker]), Level::Ok);
-        assert_eq!(level(&worker, &[Wanted::Scheduler]), Level::Fail);
-        assert_eq!(level(&nobody, &[Wanted::Portal]), Level::Fail);
-        assert_eq!(level(&nobody, &[]), Level::Fail);
+    fn what_a_named_role_lacks_fails_and_otherwise_it_warns() {
+        let level = |lacking: &[Lacking], wanted: &[Wanted]| privileges(lacking, wanted).level;
+        let lacking = [("DELETE".to_owned(), vec!["accounts".to_owned()])];
+        assert_eq!(level(&[], &[Wanted::Scheduler]), Level::Ok);
+        assert_eq!(level(&lacking, &[]), Level::Warn);
+        assert_eq!(level(&lacking, &[Wanted::Lifecycle]), Level::Fail);
+        let line = privileges(&lacking, &[Wanted::Lifecycle]);
+        assert!(line.found.contains("DELETE on accounts"), "{line:?}");
+    }
+
+    #[test]
+    fn each_role_has_a_user_but_ingress() {
+        assert_eq!(roles(&[]), Role::ALL);
+        assert_eq!(roles(&[Wanted::Ingress]), []);
+        assert_eq!(roles(&[Wanted::Lifecycle, Wanted::Upcoming]), [Role::Worker, Role::Worker]);
     }
 }

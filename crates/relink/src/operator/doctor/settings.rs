@@ -13,36 +13,47 @@ use crate::settings::{Database, Databases, Problems, Stripe};
 /// Stripe's own limit for the age of a signature (Stripe docs: webhooks), in seconds.
 const TOLERANCE_S: i64 = 300;
 
-/// A role whose settings must be there.
+/// A role whose settings must be there, and whose rights are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wanted {
     Ingress,
-    Worker,
+    Lifecycle,
+    Upcoming,
+    Followup,
     Scheduler,
     Portal,
     Standalone,
 }
 
 impl Wanted {
-    /// All of them.
-    const ALL: [(&'static str, Self); 5] = [
+    /// All of them; a worker is one of its queues.
+    const ALL: [(&'static str, Self); 7] = [
         ("ingress", Self::Ingress),
-        ("worker", Self::Worker),
+        ("lifecycle", Self::Lifecycle),
+        ("upcoming", Self::Upcoming),
+        ("followup", Self::Followup),
         ("scheduler", Self::Scheduler),
         ("portal", Self::Portal),
         ("standalone", Self::Standalone),
     ];
 
-    /// The roles of these names.
+    const WORKERS: [Self; 3] = [Self::Lifecycle, Self::Upcoming, Self::Followup];
+
+    /// The roles of these names. `worker` alone is one of all queues, as `relink worker` is.
     pub(crate) fn of(names: &[String], problems: &mut Problems) -> Vec<Self> {
         let mut wanted = Vec::new();
-        for name in names {
+        for name in names.iter().filter(|name| *name != "worker") {
             match Self::ALL.iter().find(|(known, _)| known == name) {
                 Some((_, role)) => wanted.push(*role),
                 None => problems.add(format!(
-                    "`{name}` is no role; name ingress, worker, scheduler, portal or standalone"
+                    "`{name}` is no role; name ingress, worker (with lifecycle, upcoming, \
+                     followup: of these queues only), scheduler, portal or standalone"
                 )),
             }
+        }
+        let names_queue = Self::WORKERS.iter().any(|worker| wanted.contains(worker));
+        if names.iter().any(|name| name == "worker") && !names_queue {
+            wanted.extend(Self::WORKERS);
         }
         wanted
     }
@@ -250,5 +261,25 @@ impl Group<'_> {
                 Line::fail(check, problems.join("; "), advice)
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_named_like_the_role_that_runs() {
+        let of = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut problems = Problems::default();
+            let wanted = Wanted::of(&names, &mut problems);
+            assert!(problems.told().is_empty(), "{names:?}");
+            wanted
+        };
+        assert_eq!(of(&["worker"]), Wanted::WORKERS);
+        assert_eq!(of(&["worker", "lifecycle"]), [Wanted::Lifecycle]);
+        assert_eq!(of(&["ingress", "worker", "upcoming", "followup"]).len(), 3);
+        assert_eq!(of(&[]), []);
     }
 }
