@@ -11,7 +11,7 @@ use crate::observation::{
     AccountNumber, AccountObservation, Action, Description, Details, Forecast, Holder,
     InactiveDetails, Source, Stamp, Status,
 };
-use crate::register::{Joined, Register, contradicts, join, value};
+use crate::register::{Joined, Register, contradiction, join, value};
 use crate::time::{Second, Time};
 
 /// What is known of an account.
@@ -81,6 +81,8 @@ pub struct Merged {
     pub stale: bool,
     /// Two observations of one second contradict each other, and nothing tells which was last.
     pub tied: bool,
+    /// How many seconds before a read an event told something else, of what is not the status.
+    pub contradiction: Option<i64>,
     /// It is the latest observation of its status, if not of all.
     pub fresh_status: bool,
 }
@@ -250,7 +252,7 @@ impl Account {
             *last = seen.stamp.max(*last);
         }
         if let Some(numbers) = &seen.numbers {
-            tally.tied |= contradicts(&self.numbers, seen.stamp, numbers);
+            tally.doubt(contradiction(&self.numbers, seen.stamp, numbers));
             tally.count(join(&mut self.numbers, seen.stamp, numbers.clone()));
         }
         self.merge_description(&seen.description, seen.stamp, &mut tally);
@@ -264,6 +266,7 @@ impl Account {
             changed,
             stale: older && !changed,
             tied: tally.tied,
+            contradiction: tally.contradiction,
             fresh_status: tally.fresh_status,
         }
     }
@@ -292,11 +295,11 @@ impl Account {
             (self.inactive_details().cloned(), self.forecast().cloned());
         let joined = match (&seen.details, seen.status) {
             (Details::Inactive(details), Some(Status::Inactive)) => {
-                tally.tied |= contradicts(&self.inactive_details, seen.stamp, details);
+                tally.doubt(contradiction(&self.inactive_details, seen.stamp, details));
                 join(&mut self.inactive_details, seen.stamp, details.clone())
             }
             (Details::Active(forecast), Some(Status::Active)) => {
-                tally.tied |= contradicts(&self.active_details, seen.stamp, forecast);
+                tally.doubt(contradiction(&self.active_details, seen.stamp, forecast));
                 join(&mut self.active_details, seen.stamp, forecast.clone())
             }
             _ => return,
@@ -345,11 +348,17 @@ struct Tally {
     older: u32,
     changed: bool,
     tied: bool,
+    contradiction: Option<i64>,
     fresh_status: bool,
     older_status: bool,
 }
 
 impl Tally {
+    fn doubt(&mut self, distance: Option<i64>) {
+        self.tied |= distance == Some(0);
+        self.contradiction = [self.contradiction, distance].into_iter().flatten().min();
+    }
+
     fn count(&mut self, joined: Joined) {
         self.parts += 1;
         self.older += u32::from(joined == Joined::Older);

@@ -10,7 +10,7 @@ use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope, Ses
 use crate::input::{Happened, Ignored, Input, Verdict};
 use crate::observation::{AuthorizationObservation, Details, Source};
 use crate::policy::{ACCOUNTS_MAX, Policy};
-use crate::register::contradicts;
+use crate::register::contradiction;
 use crate::time::{Second, Time};
 use crate::world::World;
 
@@ -175,7 +175,7 @@ impl<'a> Deciding<'a> {
         let key = self.home(&seen.authorization);
         self.edit(&key, |this, aggregate| {
             let tied = matches!(&seen.details, Details::Active(forecast)
-                if contradicts(&aggregate.state.forecast, seen.stamp, forecast));
+                if contradiction(&aggregate.state.forecast, seen.stamp, forecast) == Some(0));
             let (changed, stale) = aggregate.merge(seen);
             if seen.stamp.1 == Source::Read {
                 this.answer_authorization(aggregate, seen.stamp.0);

@@ -71,7 +71,6 @@ impl Deciding<'_> {
 
     /// A read of the account was answered.
     pub(crate) fn answer(&mut self, aggregate: &mut Aggregate, account: &AccountId, at: Second) {
-        aggregate.state.rechecks.remove(account);
         let Some(verify) = aggregate.state.verifies.get_mut(account) else {
             return;
         };

@@ -192,10 +192,11 @@ impl Deciding<'_> {
         let outweighed = account.read_at() == Some(second) && seen.status != account.status();
         if is_event && !settled && (merged.tied || near && (merged.fresh_status || outweighed)) {
             self.ask_account(aggregate, id, Because::Doubt, second);
-        } else if !is_event
-            && !settled
-            && (merged.tied || near && before.status != account.status())
-        {
+        }
+        let window = self.policy.doubt_window_s;
+        let otherwise = merged.contradiction.is_some_and(|distance| distance <= window);
+        let moved = merged.tied || near && before.status != account.status();
+        if !settled && (otherwise || !is_event && moved) {
             // Stripe's answer may have been older than its own event, or two answers of one second
             // differ: look again once the window has passed, and no sooner, or the same doubt
             // would go round in circles.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bug::{Bug, is_planted};
-use crate::observation::Stamp;
+use crate::observation::{Source, Stamp};
 
 /// A value and when it was observed. Written as a pair to keep rows narrow.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -56,10 +56,19 @@ pub fn join<T: Ord>(slot: &mut Option<Register<T>>, stamp: Stamp, value: T) -> J
     Joined::Changed
 }
 
-/// Whether that second is known with another value: nothing tells which of the two came last, not
-/// even between an event and a read.
-pub fn contradicts<T: PartialEq>(slot: &Option<Register<T>>, stamp: Stamp, value: &T) -> bool {
-    slot.as_ref().is_some_and(|Register(at, known)| at.0 == stamp.0 && known != value)
+/// How many seconds lie between the known value and this one, where they differ and nothing tells
+/// which came last: two of one second, or a read that followed an event – Stripe may have answered
+/// it with what was true before the event. An event that follows a read is later.
+pub fn contradiction<T: PartialEq>(
+    slot: &Option<Register<T>>,
+    stamp: Stamp,
+    value: &T,
+) -> Option<i64> {
+    let Register(at, _) = slot.as_ref().filter(|Register(_, known)| known != value)?;
+    let (first, last) = (stamp.min(*at), stamp.max(*at));
+    let followed = (first.1, last.1) == (Source::Event, Source::Read);
+    let distance = last.0.0.saturating_sub(first.0.0);
+    (followed || distance == 0).then_some(distance)
 }
 
 /// The value of a register that may be empty.

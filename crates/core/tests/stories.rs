@@ -396,6 +396,21 @@ fn an_event_of_the_second_of_a_read_that_says_otherwise_is_read_back() {
 }
 
 #[test]
+fn a_read_that_follows_an_event_and_says_otherwise_is_repeated_after_the_window() {
+    let dated = |days: i64| Truth::new("fca_a", X).expected(START + days * 86_400, "none");
+    for late in [false, true] {
+        let mut desk = Desk::new(0);
+        desk.see(dated(60).event(0));
+        let mut news = [dated(90).event(100), dated(60).read(101)];
+        news[..].rotate_left(usize::from(late));
+        news.map(|one| desk.see(one));
+        assert_eq!(desk.count("verify_accounts"), 0, "an answer within the window may be old");
+        desk.pass(Span::seconds(6));
+        assert_eq!(desk.count("verify_accounts"), 1, "the event came last: {late}");
+    }
+}
+
+#[test]
 fn an_unanswered_verify_is_asked_again_with_patience_and_not_for_ever() {
     let mut desk = Desk::new(0);
     let mut seen = AccountObservation::of("fca_a".into(), Stamp::event(START));
