@@ -4,7 +4,7 @@
 --
 --     psql -d relink -f deploy/postgres/roles.sql
 --     psql -d relink -c '\password relink_owner'
---     RELINK_DATABASE_URL=postgres://relink_owner:…@… relink migrate
+--     RELINK_DATABASE_URL=postgres://relink_owner:…@… relink migrate --database-only
 --     psql -d relink -U relink_owner -f deploy/postgres/grants.sql      (after each migrate)
 --
 -- What each may do is in grants.sql.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::message::{Delivery, Message, Receipt};
 use crate::port::{ParkingLot, PublishError, Publisher, publish_together};
-use crate::topology::WorkQueue;
+use crate::topology::{Exchange, WorkQueue};
 
 pub use embedded::{EmbeddedPublisher, Sink};
 pub use subscriber::InProcessSubscriber;
@@ -89,7 +89,9 @@ impl InProcessBus {
 impl Publisher for InProcessBus {
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
         let Some(sender) = self.route(&message) else {
-            return if message.mandatory { Err(PublishError::Unroutable) } else { Ok(()) };
+            // Here no queue goes missing: one that takes commands and is not there is not wanted.
+            let lost = message.mandatory && message.exchange == Exchange::Events;
+            return if lost { Err(PublishError::Unroutable) } else { Ok(()) };
         };
         let (done, settled) = oneshot::channel();
         let delivery = Delivery {

@@ -195,8 +195,7 @@ impl Deciding<'_> {
         }
         let window = self.policy.doubt_window_s;
         let otherwise = merged.contradiction.is_some_and(|distance| distance <= window);
-        let moved = merged.tied || near && before.status != account.status();
-        if !settled && (otherwise || !is_event && moved) {
+        if !settled && (otherwise || !is_event && (merged.tied || near)) {
             // Stripe's answer may have been older than its own event, or two answers of one second
             // differ: look again once the window has passed, and no sooner, or the same doubt
             // would go round in circles.

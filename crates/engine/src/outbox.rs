@@ -7,7 +7,7 @@ use bytes::Bytes;
 use relink_bus::envelope::CloudEvent;
 use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Headers, Message};
 use relink_bus::port::Publisher;
-use relink_bus::topology::Exchange;
+use relink_bus::topology::{Exchange, FOLLOWUP_KEYS};
 use relink_core::bug::{Bug, is_planted};
 use relink_core::command::{PromptRelink, RemindRelink};
 use relink_core::time::Span;
@@ -167,8 +167,9 @@ fn message(row: OutboxRow) -> Message {
         exchange: Exchange::Commands,
         routing_key: Arc::clone(&row.kind),
         also_to: None,
-        // A platform binds the commands it acts on; the others are not an error.
-        mandatory: false,
+        // A platform binds the commands it acts on; the others are not an error. Those that Relink
+        // acts on itself have a queue: while it is gone they stay in the outbox.
+        mandatory: FOLLOWUP_KEYS.contains(&&*row.kind),
         id: row.id.as_str().into(),
         kind: row.kind,
         timestamp_unix_s: row.decided_at.0.div_euclid(1000),

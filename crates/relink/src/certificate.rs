@@ -50,6 +50,9 @@ pub(crate) fn keep_fresh(
     let Some(certificate) = certificate else { return Ok(None) };
     let metrics = Metrics::new(registry).map_err(Failure::software)?;
     metrics.expires.set(certificate.expires_at_unix_s());
+    if certificate.has_expired() {
+        tracing::warn!("the listeners' certificate has expired; clients will not take it");
+    }
     let mut hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::software(format!("signals: {error}")))?;
     let watched = certificate.clone();

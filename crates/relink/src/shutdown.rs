@@ -8,26 +8,30 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::Failure;
 
 /// Cancels the token at SIGTERM or SIGINT; at a second one the process ends where it stands,
-/// which is as safe as any crash.
+/// which is as safe as any crash. SIGHUP asks to read files again and ends nothing, also where
+/// there are none.
 pub(crate) fn on_signal() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let handler =
         |kind| signal(kind).map_err(|error| Failure::software(format!("signals: {error}")));
     let (mut terminate, mut interrupt) =
         (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let mut hangup = handler(SignalKind::hangup())?;
     let token = stop.clone();
     tokio::spawn(async move {
-        for number in 0_u8.. {
+        let mut draining = false;
+        loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => continue,
             }
-            if number == 0 {
-                tracing::info!("draining; a second signal ends at once");
-                token.cancel();
-            } else {
+            if draining {
                 end_at_once();
             }
+            tracing::info!("draining; a second signal ends at once");
+            token.cancel();
+            draining = true;
         }
     });
     Ok(stop)

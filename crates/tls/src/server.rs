@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustls::pki_types::UnixTime;
 use rustls::{InconsistentKeys, ServerConfig};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -58,6 +59,13 @@ impl ServerCertificate {
             return Ok(Reload::Unchanged);
         }
         let new = Shown::new(certificate, key, contents)?;
+        // One that nobody accepts any more must not take the place of one that is accepted.
+        let now_unix_s = now_unix_s();
+        if new.expires_at_unix_s <= now_unix_s && self.expires_at_unix_s() > now_unix_s {
+            let (setting, path) = (certificate.setting, certificate.path.clone());
+            let text = "it has expired: put the renewed one there".into();
+            return Err(TlsError::Unusable { setting, path, text });
+        }
         *shown.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(Reload::Changed)
     }
@@ -65,6 +73,11 @@ impl ServerCertificate {
     /// What the next handshake is made with.
     pub fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.shown.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// Whether the certificate that is shown has expired, so that no client takes it.
+    pub fn has_expired(&self) -> bool {
+        self.expires_at_unix_s() <= now_unix_s()
     }
 
     /// When the certificate that is shown expires.
@@ -102,6 +115,11 @@ impl Shown {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { contents, config: Arc::new(config), expires_at_unix_s })
     }
+}
+
+fn now_unix_s() -> i64 {
+    // The clock by which handshakes are judged as well.
+    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Why a certificate and a key are not taken, by the file that is to be corrected.

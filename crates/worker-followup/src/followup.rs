@@ -55,7 +55,6 @@ impl Duties {
 /// Why a command was not carried out; the names are the metric's.
 enum Undone {
     LeftToThePlatform,
-    NotOurs,
     NoApiKey,
     Unparsable(String),
     Trouble(Trouble),
@@ -137,7 +136,7 @@ impl Followup {
             "relink.refresh_data.v1" | "relink.reconcile_accounts.v1" => {
                 return Err(Undone::LeftToThePlatform);
             }
-            _ => return Err(Undone::NotOurs),
+            other => return Err(Undone::Unparsable(format!("`{other}` is none of its commands"))),
         }
         Ok(())
     }
@@ -168,7 +167,6 @@ fn after(done: Result<(), Undone>) -> (&'static str, Settlement) {
     };
     match undone {
         Undone::LeftToThePlatform => ("left_to_platform", Settlement::Accept),
-        Undone::NotOurs => ("not_ours", Settlement::Accept),
         Undone::NoApiKey => ("no_api_key", Settlement::Accept),
         Undone::Unparsable(error) => park(ParkReason::Unparsable, error),
         // The broker or the database is away: not the command's fault.

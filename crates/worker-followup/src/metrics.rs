@@ -3,8 +3,7 @@
 use prometheus::{Gauge, IntCounterVec, Opts, Registry};
 
 /// What becomes of a command.
-const RESULTS: [&str; 6] =
-    ["done", "retried", "parked", "left_to_platform", "no_api_key", "not_ours"];
+const RESULTS: [&str; 5] = ["done", "retried", "parked", "left_to_platform", "no_api_key"];
 /// Counts reads of whatever compares with Stripe unasked; register once per process.
 ///
 /// # Errors
@@ -22,7 +21,7 @@ pub fn register_reads(registry: &Registry) -> prometheus::Result<IntCounterVec> 
 pub struct Metrics {
     /// Reads by object and result.
     pub reads: IntCounterVec,
-    /// Commands by result: done, retried, parked, left_to_platform, no_api_key, not_ours.
+    /// Commands by result: done, retried, parked, left_to_platform, no_api_key.
     pub commands: IntCounterVec,
     /// The read budget as it is now.
     pub budget: Gauge,

@@ -32,6 +32,10 @@ fn a_changed_certificate_is_shown_and_a_broken_one_is_not() {
     assert!(Arc::ptr_eq(&shown, &listening.current()));
     shake(&trusting, &same, "second.example.com").unwrap();
 
+    authority.expired_server(&["second.example.com"]).write(&files.certificate, &files.key);
+    assert!(matches!(listening.reload(), Err(TlsError::Unusable { .. })));
+    assert!(!listening.has_expired());
+
     next.write(&files.certificate, &files.key);
     assert_eq!(listening.reload().unwrap(), Reload::Unchanged);
 }

@@ -54,6 +54,12 @@ pub(super) async fn look(named: &Named, known: &BTreeSet<bool>, lines: &mut Vec<
             format!("{found}, which Stripe does not accept"),
             "make a new key in Stripe's dashboard and set RELINK_STRIPE_API_KEY",
         ),
+        [Err(one), Err(_)] if one.is_retryable() => Line::fail(
+            Check::StripeKey,
+            format!("{found}; Stripe cannot be asked about it: {one}"),
+            "is RELINK_STRIPE_API_BASE right, and reachable from here? Stripe's own state is at \
+             status.stripe.com",
+        ),
         _ => key(found, livemode, named.webhook_mode, known),
     });
     match &listed {
@@ -163,6 +169,11 @@ fn clock(skew: i64, tolerance_s: i64) -> Line {
 
 fn permissions(events: Result<(), CallError>, account: Result<(), CallError>) -> Line {
     let check = Check::StripePermissions;
+    let is_away =
+        |answer: &Result<(), CallError>| answer.as_ref().is_err_and(CallError::is_retryable);
+    if is_away(&events) && is_away(&account) {
+        return Line::not_checked(check, "not checked: Stripe cannot be asked", "");
+    }
     let mut lacking = Vec::new();
     for (what, answer) in [("events", events), ("Financial Connections", account)] {
         match answer {
