@@ -42,8 +42,8 @@ pub struct InProcessBus {
 }
 
 impl InProcessBus {
-    /// A bus with these queues, and their subscribers. Messages for other queues are unroutable
-    /// where mandatory, and dropped where not, as with a broker.
+    /// A bus with these queues, and their subscribers. Of messages for other queues commands are
+    /// dropped, and events are unroutable where mandatory, as with a broker.
     pub fn new(
         queues: &[WorkQueue],
         parking_lot: &Arc<dyn ParkingLot>,
