@@ -37,14 +37,9 @@ END $$;
 
 -- Locks the whole table for the moment of the drop; DETACH CONCURRENTLY, which does not, is
 -- refused beside a default partition.
--- Nobody may drop what Stripe may still repeat, whatever a scheduler is told: it keeps 35 days at
--- the least, and its clock may be a day off.
 CREATE FUNCTION relink_drop_day(parent text, of_day date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    IF of_day > current_date - 34 THEN
-        RAISE EXCEPTION '% is kept for 35 days at the least', of_day USING ERRCODE = '42501';
-    END IF;
     EXECUTE format('DROP TABLE IF EXISTS %I', relink_day_table(parent, of_day));
 END $$;
 
@@ -52,9 +47,6 @@ CREATE FUNCTION relink_expire_default(parent text, first_kept date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM relink_day_table(parent, first_kept);
-    IF first_kept > current_date - 34 THEN
-        RAISE EXCEPTION '% is kept for 35 days at the least', first_kept USING ERRCODE = '42501';
-    END IF;
     EXECUTE format('DELETE FROM %I WHERE day < %L', parent || '_default', first_kept);
 END $$;
 
