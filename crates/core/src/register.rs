@@ -65,7 +65,8 @@ pub fn contradiction<T: PartialEq>(
     value: &T,
 ) -> Option<i64> {
     let Register(at, _) = slot.as_ref().filter(|Register(_, known)| known != value)?;
-    if *at == stamp && is_planted(Bug::FirstOfASecondStays) {
+    let blind = is_planted(Bug::NoSecondRead) && *at != stamp;
+    if blind || is_planted(Bug::FirstOfASecondStays) {
         return None;
     }
     let (first, last) = (stamp.min(*at), stamp.max(*at));
