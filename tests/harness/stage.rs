@@ -100,11 +100,18 @@ fn play(servers: Option<Servers>, test: impl AsyncFnOnce(&Stage) + Send + 'stati
     })
     .join()
     .unwrap();
-    if result.is_err() {
+    if let Err(panic) = &result {
         show_logs(&logs);
+        // Once more: of a long output often only the end is kept.
+        eprintln!("--- the test ended with: {}", message(&**panic));
     }
     block_on(stage.clear());
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
