@@ -12,6 +12,8 @@ use relink_tests::send::now_unix_s;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::plot::Course;
+
 /// The longest head of an answer.
 const ANSWER_BYTES: usize = 4096;
 
@@ -47,6 +49,16 @@ impl Driven {
     /// Answers a second.
     pub(crate) fn rate(&self) -> f64 {
         self.answered.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// How it went.
+    pub(crate) fn course(&self) -> Course {
+        let Some(began) = self.sent.iter().flatten().min() else { return Course::default() };
+        let ends = self
+            .answered
+            .iter()
+            .filter_map(|(number, took)| self.sent[*number].map(|sent| (sent + *took, *took)));
+        Course::of(*began, ends)
     }
 
     /// How long answers took.

@@ -16,6 +16,7 @@ mod drive;
 mod limit;
 mod meter;
 mod peer;
+mod plot;
 mod report;
 mod scenario;
 mod traffic;
@@ -31,7 +32,7 @@ use scenario::{Plan, Scenario};
 /// What is measured, and for how long.
 #[derive(Parser)]
 struct Args {
-    /// All of them where none is named
+    /// All but growth where none is named
     scenarios: Vec<Scenario>,
     /// How often each program takes its turn
     #[arg(long, default_value_t = 5)]
@@ -39,9 +40,15 @@ struct Args {
     /// Under three minutes: fewer rounds and events
     #[arg(long)]
     short: bool,
+    /// Growth: so many rows for each one
+    #[arg(long, default_value_t = 99)]
+    copies: usize,
     /// Without the peers in Node
     #[arg(long)]
     no_peers: bool,
+    /// Throughput and latency over time of the last round, as a picture (SVG)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<std::path::PathBuf>,
     /// The figures as JSON
     #[arg(long)]
     json: bool,
@@ -64,16 +71,21 @@ fn main() {
         seconds: if args.short { 2 } else { 4 },
         events: if args.short { 40_000 } else { 100_000 },
         authorizations: 10_000,
+        copies: args.copies,
         peers: !args.no_peers && peer::are_here(),
     });
     if !plan.peers {
         eprintln!("LEFT OUT: the peers in Node");
     }
     let report = Arc::new(Report::default());
-    let scenarios = if args.scenarios.is_empty() { Scenario::ALL.to_vec() } else { args.scenarios };
+    let scenarios =
+        if args.scenarios.is_empty() { Scenario::USUAL.to_vec() } else { args.scenarios };
     for scenario in scenarios {
         let (plan, report) = (Arc::clone(&plan), Arc::clone(&report));
         on_stage(async move |stage| scenario.run(stage, &plan, &report).await);
+    }
+    if let Some(file) = args.plot {
+        std::fs::write(&file, report.picture()).unwrap();
     }
     if args.json {
         println!("{:#}", report.json());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::meter::Who;
+use crate::plot::{Course, picture};
 
 /// The name of what all others are held against.
 pub(crate) const RELINK: &str = "relink";
@@ -19,6 +20,8 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
     /// How long each took, where that was measured.
     pub(crate) times: Vec<Duration>,
+    /// How it went.
+    pub(crate) course: Course,
     /// Processors kept busy.
     pub(crate) busy: BTreeMap<Who, f64>,
     /// The most memory of any of its processes, in MiB.
@@ -89,6 +92,22 @@ impl Report {
             let _ = writeln!(text, "\n{note}");
         }
         text
+    }
+
+    /// How the last rounds went.
+    pub(crate) fn picture(&self) -> String {
+        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut panels: Vec<(String, Vec<(String, &Course)>)> = Vec::new();
+        for ((scenario, conditions, program), samples) in &*samples {
+            let Some(last) = samples.last() else { continue };
+            let title = format!("{scenario}, {conditions}");
+            match panels.last_mut().filter(|(known, _)| *known == title) {
+                Some((_, courses)) => courses.push((program.clone(), &last.course)),
+                None => panels.push((title, vec![(program.clone(), &last.course)])),
+            }
+        }
+        panels.retain(|(_, courses)| courses.iter().any(|(_, course)| !course.is_empty()));
+        picture(&panels)
     }
 
     /// The same for programs.

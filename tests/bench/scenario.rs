@@ -2,6 +2,7 @@
 
 mod embedded;
 mod end_to_end;
+mod growth;
 mod ingress;
 mod relay;
 mod worker;
@@ -16,6 +17,7 @@ use relink_tests::role::{Role, WEBHOOK_SECRET};
 use relink_tests::stage::Stage;
 use tokio_postgres::Client;
 
+use crate::drive::Driven;
 use crate::limit::SCHEMA;
 use crate::meter::{Used, peak_mib};
 use crate::report::{Report, Sample};
@@ -38,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) events: usize,
     /// Authorizations that there are.
     pub(crate) authorizations: usize,
+    /// How many times as many more there are once it has grown.
+    pub(crate) copies: usize,
     /// Whether peers take part.
     pub(crate) peers: bool,
 }
@@ -65,11 +69,13 @@ pub(crate) enum Scenario {
     Embedded,
     /// From the start of a process until it is ready
     Start,
+    /// Among many more rows: needs 30 GB and half an hour, and has to be named
+    Growth,
 }
 
 impl Scenario {
-    /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    /// All but the one that takes longest.
+    pub(crate) const USUAL: [Self; 7] = [
         Self::Ingress,
         Self::Worker,
         Self::Scale,
@@ -89,6 +95,7 @@ impl Scenario {
             Self::EndToEnd => end_to_end::run(stage, plan, report).await,
             Self::Embedded => embedded::run(stage, plan, report).await,
             Self::Start => embedded::start(stage, plan, report).await,
+            Self::Growth => growth::run(stage, plan, report).await,
         }
     }
 }
@@ -135,10 +142,16 @@ impl Watch {
         Self { before: Used::now(&programs), programs, began: Instant::now() }
     }
 
+    /// Of requests.
+    fn driven(self, driven: &Driven) -> Sample {
+        let (rate, times, course) = (driven.rate(), driven.times(), driven.course());
+        Sample { course, ..self.end(rate, times) }
+    }
+
     fn end(self, rate: f64, times: Vec<Duration>) -> Sample {
         let busy = Used::now(&self.programs).since(&self.before, self.began.elapsed());
         let peak_mib = self.programs.iter().map(|one| peak_mib(*one)).fold(0.0, f64::max);
-        Sample { rate, times, busy, peak_mib }
+        Sample { rate, times, busy, peak_mib, ..Sample::default() }
     }
 }
 

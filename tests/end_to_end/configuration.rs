@@ -181,6 +181,12 @@ pub(crate) async fn every_secret_may_come_from_a_file(stage: &Stage) {
             assert!(said.contains(&both), "{role}: {both}:\n{said}");
         }
         assert!(!said.contains(PASSWORD), "a secret is shown:\n{said}");
+        settings.retain(|(name, _)| !secrets.contains(name));
+        let (_, said) = gives_up(&[role], &settings).await;
+        for secret in &secrets {
+            let nothing = format!("{secret}_FILE: {} is empty", empty.display());
+            assert!(said.contains(&nothing), "{role}: {nothing}:\n{said}");
+        }
         found.extend(secrets.iter().map(|secret| (*secret).to_owned()));
     }
     assert!(found.len() >= 9, "{found:?}");

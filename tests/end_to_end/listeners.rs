@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use relink_tests::http::Connection;
-use relink_tests::process::{Process, free_address};
+use relink_tests::process::{Process, Settings, free_address, run};
 use relink_tests::role::{WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
@@ -52,8 +52,39 @@ pub(crate) async fn every_listener_is_bounded(stage: &Stage) {
     ] {
         assert_eq!(status(address, request, 0, bytes).await, 413, "{name}");
     }
+    for (listen, arguments, code) in [
+        (role.admin.to_string(), &["healthcheck"][..], 0),
+        (format!("0.0.0.0:{}", role.admin.port()), &["healthcheck", "--live"], 0),
+        (sim.to_string(), &["healthcheck"], 1),
+        (free_address().to_string(), &["healthcheck", "--live"], 1),
+        ("off".to_owned(), &["healthcheck"], 64),
+        ("nowhere".to_owned(), &["healthcheck"], 64),
+    ] {
+        let output = run(arguments, &vec![("RELINK_ADMIN_LISTEN", listen.clone())]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{listen}: {said}");
+        assert_eq!(said.is_empty(), code == 0, "{listen}: {said}");
+    }
     role.process.stop().await;
     simulator.stop().await;
+}
+
+/// What a package brings along is made of the command line itself.
+pub(crate) async fn shells_and_manuals_know_every_command(stage: &Stage) {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell], &Settings::new()).await;
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["healthcheck", "catch-up", "settle-seconds"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+    let folder = stage.folder().display().to_string();
+    let output = run(&["manual", &folder], &Settings::new()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = std::fs::read_to_string(stage.folder().join("relink-worker.1")).unwrap();
+    assert!(page.contains("RELINK_SETTLE_SECONDS"), "{page}");
+    let output = run(&["manual", "/nowhere"], &Settings::new()).await;
+    assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The answer to a request with so many header lines more than usual and such a body.

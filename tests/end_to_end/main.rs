@@ -56,6 +56,11 @@ fn secrets_of_a_wrong_form_are_named_and_never_shown() {
 }
 
 #[test]
+fn shells_and_manuals_know_every_command() {
+    without_servers(listeners::shells_and_manuals_know_every_command);
+}
+
+#[test]
 fn a_role_that_shares_its_database_offers_no_file() {
     without_servers(configuration::a_role_that_shares_its_database_offers_no_file);
 }

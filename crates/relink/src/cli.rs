@@ -1,6 +1,7 @@
 //! Roles, operator commands and their settings; every one a flag and a `RELINK_…` variable.
 
 mod doctor;
+mod machine;
 mod operator;
 mod parked;
 mod portal;
@@ -12,6 +13,7 @@ mod tls;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use machine::{CompletionsArgs, HealthcheckArgs, ManualArgs};
 pub(crate) use operator::{
     BackfillArgs, CatchUpArgs, ExplainArgs, ForecastArgs, MigrateArgs, ReconcileArgs, SchemaArgs,
 };
@@ -86,6 +88,12 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Look at settings, Stripe, broker and database: what is wrong, and what to do about it
     Doctor(Box<DoctorArgs>),
+    /// Whether the role beside it can work: exit code 0, or 1 and why not
+    Healthcheck(HealthcheckArgs),
+    /// Completions for a shell, on standard output
+    Completions(CompletionsArgs),
+    /// Manual pages, one for each command
+    Manual(ManualArgs),
 }
 
 #[derive(Debug, Args)]

@@ -68,5 +68,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Schema(args) => operator::schema::run(&args),
         Command::Simulate(args) => operator::simulate::run(&args),
         Command::Doctor(args) => operator::doctor::run(*args).await,
+        Command::Healthcheck(args) => operator::healthcheck::run(args).await,
+        Command::Completions(args) => operator::paper::completions(&args),
+        Command::Manual(args) => operator::paper::manual(&args),
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
         let watch = Watch::begin(vec![role.process.id()]);
         let driven = drive(role.listen, &requests, CONNECTIONS, Pace::Closed, plan.time()).await;
         assert_eq!(driven.refused, 0, "webhooks were refused");
-        report.add("embedded", "64 connections", RELINK, watch.end(driven.rate(), driven.times()));
+        report.add("embedded", "64 connections", RELINK, watch.driven(&driven));
         role.process.stop().await;
 
         if plan.peers {
@@ -43,7 +43,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
             listening(address).await;
             let watch = Watch::begin(vec![node.id()]);
             let driven = drive(address, &requests, CONNECTIONS, Pace::Closed, plan.time()).await;
-            let sample = watch.end(driven.rate(), driven.times());
+            let sample = watch.driven(&driven);
             report.add("embedded", "64 connections", "node", sample);
             node.stop().await;
         }

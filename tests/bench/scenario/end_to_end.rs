@@ -18,7 +18,8 @@ use super::{Plan, QUEUES, Watch, bare_settings, bare_tables, check, link_all, li
 use crate::drive::{Driven, Pace, drive, requests};
 use crate::limit::{EVENTS, channel, queue, waiting};
 use crate::peer::peer;
-use crate::report::{RELINK, Report};
+use crate::plot::Course;
+use crate::report::{RELINK, Report, Sample};
 use crate::traffic::{Slice, Supply};
 
 const PLATFORM: &str = "platform.commands";
@@ -105,12 +106,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn take(
-        &self,
-        slice: &Slice,
-        rate: usize,
-        connections: usize,
-    ) -> (crate::report::Sample, Duration) {
+    async fn take(&self, slice: &Slice, rate: usize, connections: usize) -> (Sample, Duration) {
         self.platform.forget().await;
         let requests = requests(slice.events.iter().map(|event| &event.body));
         let watch = Watch::begin(self.roles.iter().map(|role| role.process.id()).collect());
@@ -122,8 +118,12 @@ impl Turn<'_> {
         self.settled().await;
         let behind = answered.elapsed();
         let settled = driven.took + behind;
-        let times = self.platform.times(slice, &driven).await;
-        (watch.end(slice.events.len() as f64 / settled.as_secs_f64(), times), behind)
+        let came = self.platform.times(slice, &driven).await;
+        let began = driven.sent.iter().flatten().min().unwrap();
+        let course = Course::of(*began, came.iter().copied());
+        let times = came.into_iter().map(|(_, took)| took).collect();
+        let sample = watch.end(slice.events.len() as f64 / settled.as_secs_f64(), times);
+        (Sample { course, ..sample }, behind)
     }
 
     /// Waits until the queues and the outbox are empty and the consumer has got everything.
@@ -176,13 +176,13 @@ impl Platform {
         self.came.lock().await.clear();
     }
 
-    /// From sending a webhook to its first command.
-    async fn times(&self, slice: &Slice, driven: &Driven) -> Vec<Duration> {
+    /// When the first command of each webhook came, and how long after the webhook was sent.
+    async fn times(&self, slice: &Slice, driven: &Driven) -> Vec<(Instant, Duration)> {
         let came = self.came.lock().await;
         let events = slice.events.iter().zip(&driven.sent);
-        let times: Vec<Duration> = events
+        let times: Vec<_> = events
             .filter_map(|(event, sent)| {
-                came.get(&event.id).map(|came| came.duration_since(sent.unwrap()))
+                came.get(&event.id).map(|came| (*came, came.duration_since(sent.unwrap())))
             })
             .collect();
         assert!(!times.is_empty(), "no command came");

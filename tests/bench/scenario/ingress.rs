@@ -61,7 +61,7 @@ impl Turn<'_> {
         let watch = Watch::begin(vec![process]);
         let driven =
             drive(address, &requests, self.connections, Pace::Closed, self.plan.time()).await;
-        let sample = watch.end(driven.rate(), driven.times());
+        let sample = watch.driven(&driven);
         assert_eq!(driven.refused, 0, "webhooks were refused");
         assert!(driven.answered.len() < requests.len(), "there were too few requests");
         (sample, driven.answered.len())

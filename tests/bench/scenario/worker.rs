@@ -13,6 +13,7 @@ use relink_tests::stage::Stage;
 use super::{Plan, Watch, bare_settings, bare_tables, check, fill, link_all, settled};
 use crate::limit::{Bare, EVENTS, confirming, queue};
 use crate::peer::peer;
+use crate::plot::Course;
 use crate::report::{RELINK, Report, Sample};
 use crate::traffic::{Slice, Supply};
 
@@ -78,7 +79,7 @@ pub(super) async fn scale(stage: &Stage, plan: &Plan, report: &Report) {
 }
 
 /// Fills the queue, then starts the workers and waits until all is settled.
-async fn drain(place: &Place, slice: &Slice, workers: usize) -> Sample {
+pub(super) async fn drain(place: &Place, slice: &Slice, workers: usize) -> Sample {
     let count = slice.bodies().len();
     let ingress = place.start("ingress", &["ingress"], &[]).await;
     fill(&ingress, slice).await;
@@ -91,7 +92,8 @@ async fn drain(place: &Place, slice: &Slice, workers: usize) -> Sample {
     }
     let watch = Watch::begin(roles.iter().map(|role| role.process.id()).collect());
     let looks = settled(&roles.iter().collect::<Vec<_>>(), count).await;
-    let sample = watch.end(rate(&looks), vec![]);
+    let course = Course::of_looks(&looks);
+    let sample = Sample { course, ..watch.end(rate(&looks), vec![]) };
     for role in roles {
         role.process.stop().await;
     }

@@ -22,7 +22,10 @@ const SECRET_NAMES: [&str; 8] = [
 ];
 
 /// How Stripe's keys and secrets begin.
-const SECRET_STARTS: [&str; 6] = ["sk_", "rk_", "pk_", "whsec_", "ek_", "Bearer "];
+const SECRET_STARTS: [&str; 5] = ["sk_", "rk_", "pk_", "whsec_", "ek_"];
+
+/// What a secret stands behind in a header, in either case (RFC 6750, RFC 9110).
+const SCHEME: &str = "bearer";
 
 /// The body with its secrets masked: JSON where it is JSON, else the beginning of its text.
 pub fn shown(body: &[u8]) -> Value {
@@ -40,7 +43,8 @@ fn mask(value: &mut Value) {
         Value::Object(fields) => {
             for (name, mut field) in std::mem::take(fields) {
                 let lower = name.to_ascii_lowercase();
-                let is_named = SECRET_NAMES.iter().any(|part| lower.contains(part));
+                let is_named = lower.ends_with("token")
+                    || SECRET_NAMES.iter().any(|part| lower.contains(part));
                 if is_named && !field.is_null() {
                     field = MASK.into();
                 } else {
@@ -56,11 +60,21 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// Whether a value gives itself away: a key, a client secret (`…_secret_…`), a relink link.
+/// Whether a value gives itself away: a key, a client secret (`…_secret_…`), a relink link, an
+/// address with a password, what a header authorizes with.
 fn is_secret(text: &str) -> bool {
+    let is_header = text.split_once(' ').is_some_and(|(scheme, _)| is_scheme(scheme));
     SECRET_STARTS.iter().any(|start| text.starts_with(start))
         || text.contains("_secret_")
-        || text.contains("/relink/")
+        || is_header
+        || text.split_once("://").is_some_and(|(_, rest)| {
+            let user = rest.split('/').next().and_then(|place| place.rsplit_once('@'));
+            rest.contains("/relink/") || user.is_some_and(|(user, _)| user.contains(':'))
+        })
+}
+
+fn is_scheme(word: &str) -> bool {
+    word.eq_ignore_ascii_case(SCHEME)
 }
 
 /// Word by word, since there are no names to go by; bytes that are no text become `�`.
@@ -68,13 +82,16 @@ fn text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let begin: String = text.chars().take(TEXT_CHARS_MAX).collect();
     let is_cut = begin.len() < text.len();
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '-' | '.' | ':');
+    let part = |c: char| c.is_alphanumeric() || "_/-.:@%+~".contains(c);
     let mut masked = String::with_capacity(begin.len());
     let mut rest = begin.as_str();
+    let mut is_announced = false;
     while !rest.is_empty() {
         let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
-        masked.push_str(if is_secret(word) { MASK } else { word });
+        let is_hidden = !word.is_empty() && (is_announced || is_secret(word));
+        masked.push_str(if is_hidden { MASK } else { word });
+        is_announced = is_scheme(word);
         let (gap, further) = behind.split_at(behind.find(part).unwrap_or(behind.len()));
         masked.push_str(gap);
         rest = further;
@@ -97,12 +114,15 @@ mod tests {
             "id": "evt_1", "client_secret": "fcsess_1_secret_x", "nothing_secret": null,
             "list": ["sk_live_1", "active", { "relink_url": "https://r.example/relink/tok" }],
             "elsewhere": "https://r.example/relink/tok", "count": 3, "map": { "sk_live_1": 1 },
+            "source": "/relink/worker", "broker": "amqp://user:word@mq/%2f", "plain": "amqp://mq/a@b",
+            "token": "abc", "header": "bearer abc", "tokenized": "yes", "said": "a bearer of news",
         });
         let seen = shown(body.to_string().as_bytes());
         let expected = json!({
             "id": "evt_1", "client_secret": MASK, "nothing_secret": null,
             "list": [MASK, "active", { "relink_url": MASK }], "elsewhere": MASK, "count": 3,
-            "map": { MASK: 1 },
+            "map": { MASK: 1 }, "source": "/relink/worker", "broker": MASK, "plain": "amqp://mq/a@b",
+            "token": MASK, "header": MASK, "tokenized": "yes", "said": "a bearer of news",
         });
         assert_eq!(seen, expected);
     }
@@ -111,6 +131,8 @@ mod tests {
     fn what_is_not_json_is_shown_as_text_without_secrets() {
         let seen = shown(b"{\"id\": evt_1, key=sk_live_1; \"fcsess_1_secret_x\"");
         assert_eq!(seen, json!("{\"id\": evt_1, key=•••; \"•••\""));
+        let seen = shown(b"Authorization: Bearer a.b+c at amqp://user:word@mq/%2f");
+        assert_eq!(seen, json!("Authorization: Bearer ••• at •••"));
         assert_eq!(shown(&[b'{', 0xff]), json!("{\u{fffd}"));
         let long = shown(&vec![b'['; 100_000]);
         assert_eq!(long.as_str().map(|text| text.chars().count()), Some(TEXT_CHARS_MAX + 1));

@@ -21,6 +21,7 @@ impl Problems {
         value: Option<String>,
         file: Option<String>,
     ) -> Option<String> {
+        let from_file = file.clone();
         let text = match (value.filter(|value| !value.is_empty()), file) {
             (Some(_), Some(_)) => {
                 self.add(format!("{name} and {name}_FILE are both set; keep one"));
@@ -38,6 +39,9 @@ impl Problems {
         };
         // What an editor or `echo` leaves at the end belongs to no secret.
         let text = text.trim();
+        if let (true, Some(file)) = (text.is_empty(), from_file) {
+            self.add(format!("{name}_FILE: {file} is empty; put the secret there"));
+        }
         (!text.is_empty()).then(|| text.to_owned())
     }
 

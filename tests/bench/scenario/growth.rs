@@ -1,0 +1,114 @@
+//! The same work among a hundred times as many rows, scattered over all of them.
+
+use std::time::{Duration, Instant};
+
+use relink_tests::place::Place;
+use relink_tests::stage::Stage;
+
+use super::worker::drain;
+use super::{Plan, check, link_all};
+use crate::report::{RELINK, Report};
+use crate::traffic::Supply;
+
+/// Days whose partitions are filled; what was linked lies on one of them.
+const DAYS: i32 = 30;
+
+/// Every account and authorization so many times again, under ids that lie between the others',
+/// then all rows in the order of ids: those that change are on pages of their own.
+const COPY: &str = "INSERT INTO authorizations (scope, id, provisional, health, holder, \
+        institution_name, case_open, state, updated_ms) \
+    SELECT scope, 'fcauth_' || md5(id || n), provisional, health, NULL, institution_name, \
+        false, state, updated_ms - n * 60000 \
+    FROM authorizations, generate_series(1, $copies) AS n WHERE state IS NOT NULL; \
+    INSERT INTO accounts (scope, id, home, provisional, status, cause, action, holder, last4, \
+        version, state, updated_ms) \
+    SELECT scope, 'fca_' || md5(id || n), 'fcauth_' || md5(home || n), provisional, status, \
+        cause, action, holder, last4, version, state, updated_ms - n * 60000 \
+    FROM accounts, generate_series(1, $copies) AS n WHERE state IS NOT NULL; \
+    CLUSTER authorizations USING authorizations_pkey; CLUSTER accounts USING accounts_pkey";
+
+/// A day of both: ten rows of each kind an account in thirty days.
+const DAY: &str = "INSERT INTO inbox (day, id, scope, kind, at_s, verdict, decided_ms) \
+    SELECT current_date - $day, 'evt_' || md5(id || '$day'), scope, \
+        'financial_connections.account.refreshed_balance', \
+        extract(epoch FROM current_date - $day), 'unchanged', 0 \
+    FROM accounts WHERE hashtext(id || '$day') % 3 = 0; \
+    INSERT INTO history (day, scope, home, provisional, account, input, kind, at_s, decided_ms, \
+        verdict, note, commands) \
+    SELECT current_date - $day, scope, coalesce(home, id), false, id, \
+        'evt_' || md5(id || '$day'), 'financial_connections.account.refreshed_balance', \
+        extract(epoch FROM current_date - $day), 0, 'unchanged', '', '{}' \
+    FROM accounts WHERE hashtext(id || '$day') % 3 = 0";
+
+pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
+    let mut supply = Supply::new(plan.authorizations);
+    let links = supply.links(plan.authorizations);
+    let place = stage.place("relink").await;
+    place.migrate().await;
+    link_all(&place, &links).await;
+    let before = format!("{} authorizations", plan.authorizations);
+    turns(&place, plan, report, &mut supply, &before).await;
+    let began = Instant::now();
+    grow(&place, plan.copies).await;
+    report.note(format!("Growth: rows were made in {:.0} s.", began.elapsed().as_secs_f64()));
+    sizes(&place, report).await;
+    let after = format!("{} authorizations", plan.authorizations * (plan.copies + 1));
+    turns(&place, plan, report, &mut supply, &after).await;
+    // Each is in the ledger; what was made up is on other rows.
+    let slice = supply.slice(plan.events).lifecycle();
+    let expiring = expire_while_working(&place);
+    let (sample, longest) = tokio::join!(drain(&place, &slice, 1), expiring);
+    report.add("growth", &format!("{after}, a day expires"), RELINK, sample);
+    report.note(format!("Growth: a day was dropped in {:.0} ms.", longest.as_secs_f64() * 1000.0));
+}
+
+async fn turns(place: &Place, plan: &Plan, report: &Report, supply: &mut Supply, rows: &str) {
+    for _ in 0..plan.rounds {
+        let database = place.database().await;
+        let count = "SELECT count(*) FROM inbox";
+        let held = database.query_one(count, &[]).await.unwrap().get::<_, i64>(0);
+        let slice = supply.slice(plan.events).lifecycle();
+        let sample = drain(place, &slice, 1).await;
+        check(place, usize::try_from(held).unwrap() + slice.events.len(), &slice).await;
+        report.add("growth", rows, RELINK, sample);
+    }
+}
+
+async fn grow(place: &Place, copies: usize) {
+    let database = place.database().await;
+    let batch = COPY.replace("$copies", &copies.to_string());
+    database.batch_execute(&batch).await.unwrap();
+    // As the scheduler makes them.
+    for day in 1..=DAYS {
+        let make = "SELECT relink_make_day(parent, current_date - $1::integer) \
+            FROM unnest(ARRAY['inbox', 'history']) AS parent";
+        database.execute(make, &[&day]).await.unwrap();
+        database.batch_execute(&DAY.replace("$day", &day.to_string())).await.unwrap();
+        crate::tell(&format!("growth: {day} of {DAYS} days"));
+    }
+    database.batch_execute("VACUUM ANALYZE; CHECKPOINT").await.unwrap();
+}
+
+async fn sizes(place: &Place, report: &Report) {
+    let sql = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM inbox), \
+        (SELECT count(*) FROM history), pg_database_size(current_database()) / 1048576";
+    let row = place.database().await.query_one(sql, &[]).await.unwrap();
+    let [accounts, inbox, history, mib]: [i64; 4] = std::array::from_fn(|place| row.get(place));
+    report.note(format!(
+        "Growth: {accounts} accounts, {inbox} rows in the inbox, {history} of history, {mib} MiB."
+    ));
+}
+
+/// Drops the oldest days one after the other while a worker is busy; the longest time it took.
+async fn expire_while_working(place: &Place) -> Duration {
+    let database = place.database().await;
+    let mut longest = Duration::ZERO;
+    for day in (DAYS - 3..=DAYS).rev() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        let drop_day = "SELECT relink_drop_day('inbox', current_date - $1::integer)";
+        database.execute(drop_day, &[&day]).await.unwrap();
+        longest = longest.max(began.elapsed());
+    }
+    longest
+}
