@@ -16,6 +16,8 @@ SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 . "$SERVERS_SOURCE/axe.sh"
 # shellcheck source=tests/servers/deny.sh
 . "$SERVERS_SOURCE/deny.sh"
+# shellcheck source=tests/servers/kubernetes.sh
+. "$SERVERS_SOURCE/kubernetes.sh"
 
 # Debian's own Python: one from elsewhere does not see the packages of the distribution.
 export RELINK_TEST_PYTHON=${RELINK_TEST_PYTHON:-/usr/bin/python3}
