@@ -16,6 +16,8 @@ SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 . "$SERVERS_SOURCE/axe.sh"
 # shellcheck source=tests/servers/deny.sh
 . "$SERVERS_SOURCE/deny.sh"
+# shellcheck source=tests/servers/schemas.sh
+. "$SERVERS_SOURCE/schemas.sh"
 # shellcheck source=tests/servers/kubernetes.sh
 . "$SERVERS_SOURCE/kubernetes.sh"
 
