@@ -23,6 +23,8 @@ SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 
 # Debian's own Python: one from elsewhere does not see the packages of the distribution.
 export RELINK_TEST_PYTHON=${RELINK_TEST_PYTHON:-/usr/bin/python3}
+# It leaves nothing beside the scripts that it runs.
+export PYTHONDONTWRITEBYTECODE=1
 
 prepare_servers() {
     sweep_stale_dirs

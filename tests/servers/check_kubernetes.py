@@ -23,6 +23,8 @@ PROCESSES = {
 }
 # Who is reached at which ports.
 PORTS = {(5671,): "broker", (5432,): "database", (443,): "stripe", (53, 53): "names"}
+# Which ports customers and Stripe get to. That of the administration nobody does unless named.
+OPEN = {"ingress": {"webhooks"}, "portal": {"page"}}
 # The queues whose length says how many workers there should be.
 SCALED = {"worker-lifecycle": "relink.lifecycle", "worker-upcoming": "relink.upcoming"}
 COMPONENT = "app.kubernetes.io/component"
@@ -74,11 +76,13 @@ def check_processes(objects):
         container = pod["spec"]["containers"][0]
         objects.expect(len(pod["spec"]["containers"]) == 1, one, "more than one container")
         args, reaches = PROCESSES[component]
+        admits = OPEN.get(component, set())
         objects.expect(container.get("args") == args, one, f"its arguments are not {args}")
         check_hardening(objects, one, pod["spec"], container)
         environment = check_settings(objects, one, args[0], container)
         check_secrets(objects, one, pod["spec"], environment)
         check_reach(objects, one, pod["metadata"]["labels"], reaches)
+        check_way_in(objects, one, pod["metadata"]["labels"], admits)
         if one["kind"] == "Deployment":
             check_role(objects, one, pod["spec"], container, environment)
     for component in PROCESSES.keys() - found.keys():
@@ -167,6 +171,17 @@ def check_reach(objects, one, labels, wanted):
     objects.expect(isolated == {"Ingress", "Egress"}, one, f"isolated for {isolated} only")
     wanted = wanted | {"names"}
     objects.expect(reached == wanted, one, f"reaches {sorted(reached)}, not {sorted(wanted)}")
+
+
+def check_way_in(objects, one, labels, wanted):
+    admitted = set()
+    for policy in objects.of("NetworkPolicy"):
+        if not selects(policy["spec"]["podSelector"], labels):
+            continue
+        for rule in policy["spec"].get("ingress", []):
+            ports = {port["port"] for port in rule.get("ports", [])} or {"every port"}
+            admitted |= ports - {"admin"} if rule.get("from") else ports
+    objects.expect(admitted == wanted, one, f"admits to {sorted(admitted)}, not {sorted(wanted)}")
 
 
 def check_role(objects, one, pod, container, environment):
