@@ -21,7 +21,7 @@ const DATABASE_USERS: [&str; 8] = [
 ];
 
 /// Whom `deploy/rabbitmq/permissions.json` gives permissions.
-const BROKER_USERS: [&str; 9] = [
+const BROKER_USERS: [&str; 10] = [
     "relink_migrate",
     "relink_ingress",
     "relink_worker",
@@ -31,6 +31,7 @@ const BROKER_USERS: [&str; 9] = [
     "relink_portal",
     "relink_operator",
     "relink_desk",
+    "relink_scaler",
 ];
 
 /// Opens nothing beyond the servers of a test.

@@ -16,9 +16,15 @@ SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 . "$SERVERS_SOURCE/axe.sh"
 # shellcheck source=tests/servers/deny.sh
 . "$SERVERS_SOURCE/deny.sh"
+# shellcheck source=tests/servers/schemas.sh
+. "$SERVERS_SOURCE/schemas.sh"
+# shellcheck source=tests/servers/kubernetes.sh
+. "$SERVERS_SOURCE/kubernetes.sh"
 
 # Debian's own Python: one from elsewhere does not see the packages of the distribution.
 export RELINK_TEST_PYTHON=${RELINK_TEST_PYTHON:-/usr/bin/python3}
+# It leaves nothing beside the scripts that it runs.
+export PYTHONDONTWRITEBYTECODE=1
 
 prepare_servers() {
     sweep_stale_dirs

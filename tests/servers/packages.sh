@@ -21,11 +21,13 @@ find_missing_packages() {
     ((${#MISSING_PACKAGES[@]} == 0))
 }
 
-# What some rows of the fault matrix need, and say so when it is not there, in WISHED_PACKAGES.
+# What single checks need, and say so when it is not there, in WISHED_PACKAGES.
 find_wished_packages() {
     WISHED_PACKAGES=()
     [[ -x /usr/sbin/pgbouncer ]] || WISHED_PACKAGES+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || WISHED_PACKAGES+=(libfaketime)
+    python_has jsonschema || WISHED_PACKAGES+=(python3-jsonschema)
+    python_has pip || WISHED_PACKAGES+=(python3-pip)
     ((${#WISHED_PACKAGES[@]} == 0))
 }
 
