@@ -84,11 +84,7 @@ impl Deciding<'_> {
         if is_planted(Bug::PromptRepeated) {
             case.prompt_due = Some(self.now);
         }
-        let deadline = deadline(aggregate, reason, self.now);
-        if deadline > case.deadline {
-            case.escalated = false;
-        }
-        case.deadline = deadline;
+        case.deadline = deadline(aggregate, reason, self.now);
         case
     }
 
@@ -139,6 +135,8 @@ impl Deciding<'_> {
                 // Having slept through several rungs, only the last one is sent.
                 let (stage, stages) = crate::reminder::stage_at(case, self.policy, self.now);
                 case.reminders += 1;
+                // A date that moved has made the ladder longer: it ends with another escalation.
+                case.escalated = false;
                 case.reminded_at = Some(self.now);
                 let prompt = self.prompt(aggregate, case);
                 case.named.extend(prompt.accounts.iter().map(|account| account.id.clone()));

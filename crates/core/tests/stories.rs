@@ -212,29 +212,6 @@ fn disconnected_is_final_and_a_contradicting_read_is_an_anomaly() {
 }
 
 #[test]
-fn an_upcoming_deactivation_prompts_reminds_and_becomes_urgent_when_it_happens() {
-    let mut desk = Desk::new(5);
-    let date = START + 30 * 86_400;
-    desk.see(Truth::new("fca_a", X).expected(date, "relink_required").event(0));
-    desk.pass(Span::seconds(5));
-    let Body::PromptRelink(prompt) = desk.last("prompt_relink") else { panic!() };
-    assert_eq!((prompt.reason, prompt.urgency), (Reason::Upcoming, Urgency::BeforeDate));
-    assert_eq!(prompt.deadline, Some(Second(date)));
-    desk.pass(Span::days(28));
-    assert_eq!(desk.count("remind_relink"), 3, "14, 7 and 3 days before");
-    desk.see(expired("fca_a").event(28 * 86_400));
-    desk.pass(Span::seconds(5));
-    assert_eq!(desk.count("prompt_relink"), 2);
-    assert_eq!(reason_of(desk.last("prompt_relink")), Some(Reason::Inactive));
-    assert_eq!(desk.aggregate(X).state.cases, 1, "an upgrade of the same case");
-    desk.pass(Span::days(20));
-    assert_eq!(desk.count("remind_relink"), 6);
-    assert_eq!(desk.count("escalate_relink"), 1);
-    desk.pass(Span::days(100));
-    assert_eq!(desk.count("escalate_relink"), 1);
-}
-
-#[test]
 fn a_date_with_action_none_is_a_forecast_and_not_prompted() {
     let mut desk = Desk::new(0);
     desk.see(Truth::new("fca_a", X).expected(START + 90 * 86_400, "none").event(0));
@@ -244,20 +221,6 @@ fn a_date_with_action_none_is_a_forecast_and_not_prompted() {
         desk.aggregate(X).state.summary.expected_deactivation,
         Some(Second(START + 90 * 86_400))
     );
-}
-
-#[test]
-fn a_date_moved_later_reschedules_and_a_date_removed_closes() {
-    let mut desk = Desk::new(0);
-    let day = 86_400;
-    desk.see(Truth::new("fca_a", X).expected(START + 20 * day, "relink_required").event(0));
-    desk.pass(Span::days(7));
-    assert_eq!(desk.count("remind_relink"), 1);
-    desk.see(Truth::new("fca_a", X).expected(START + 60 * day, "relink_required").event(7 * day));
-    desk.pass(Span::days(30));
-    assert_eq!(desk.count("remind_relink"), 1, "14 days before day 60 is day 46");
-    desk.see(Truth::new("fca_a", X).event(37 * day));
-    assert_eq!(desk.count("withdraw_relink"), 1);
 }
 
 #[test]
