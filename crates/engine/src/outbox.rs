@@ -13,6 +13,7 @@ use relink_core::command::{PromptRelink, RemindRelink};
 use relink_core::time::Span;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -24,6 +25,9 @@ use crate::store::{OutboxRow, Store, StoreError};
 const CLAIM: usize = 256;
 /// How long a claim lasts: longer than a publish with its confirm timeout.
 const CLAIM_SPAN: Span = Span::seconds(30);
+/// How many batches a sweep has under way: while one is with the bus and another one's rows are
+/// deleted, the next is claimed.
+const SENDING_MAX: usize = 4;
 /// How often the relay usually looks for what was left behind.
 pub const SWEEP: Duration = Duration::from_millis(1000);
 
@@ -86,20 +90,29 @@ impl Outbox {
     /// # Errors
     /// When the store is away; the next sweep tries again.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let mut sent = 0;
-        loop {
+        let (mut sent, mut sending) = (0, JoinSet::new());
+        let ended = loop {
             if !self.publisher.is_ready() || is_planted(Bug::RelayAsleep) {
-                return Ok(sent);
+                break Ok(());
             }
             let now = self.wall.now();
-            let rows = self.store.claim_outbox(now, now.after(CLAIM_SPAN), CLAIM).await?;
+            let rows = match self.store.claim_outbox(now, now.after(CLAIM_SPAN), CLAIM).await {
+                Ok(rows) => rows,
+                Err(error) => break Err(error),
+            };
             let count = rows.len();
             sent += count;
-            self.send(rows).await;
+            let outbox = self.clone();
+            sending.spawn(async move { outbox.send(rows).await });
             if count < CLAIM {
-                return Ok(sent);
+                break Ok(());
             }
-        }
+            if sending.len() >= SENDING_MAX {
+                sending.join_next().await;
+            }
+        };
+        sending.join_all().await;
+        ended.map(|()| sent)
     }
 
     /// The message of a row. A prompt gets its link only here, on the way out: links are secrets,

@@ -393,8 +393,8 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn scopes(&self) -> Result<Vec<Scope>, StoreError>;
 
-    /// Accounts that are not disconnected, those first of which nothing was heard for longest:
-    /// the ones after `after`, as far as they were last heard of before `before`.
+    /// Accounts that are not disconnected, those first of which nothing was heard for longest, to
+    /// the day: the ones after `after`, as far as they were last heard of before `before`.
     ///
     /// # Errors
     /// See [`StoreError`].

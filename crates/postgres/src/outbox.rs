@@ -22,12 +22,13 @@ pub(crate) const DUE: Sql = Sql {
     types: &[Type::INT8, Type::INT8, Type::INT8],
 };
 
-/// Claims commands. SKIP LOCKED: of two relays at once each gets others; MATERIALIZED: the
-/// choice is made once, whatever the planner thinks of the join.
+/// Claims commands, in the order of the index: any other would look at all that wait for each few
+/// that are taken. SKIP LOCKED: of two relays at once each gets others; MATERIALIZED: the choice
+/// is made once, whatever the planner thinks of the join.
 pub(crate) const CLAIM: Sql = Sql {
     text: "WITH next AS MATERIALIZED ( \
              SELECT id FROM outbox WHERE claimed_until_ms <= $1 AND claimed_until_ms >= $4 \
-             ORDER BY decided_ms, id LIMIT $3 FOR UPDATE SKIP LOCKED) \
+             ORDER BY claimed_until_ms LIMIT $3 FOR UPDATE SKIP LOCKED) \
            UPDATE outbox o SET claimed_until_ms = $2 FROM next WHERE o.id = next.id \
            RETURNING o.id, o.kind, o.scope, o.correlation, o.decided_ms, o.traceparent, o.body, \
              o.claimed_until_ms",

@@ -95,12 +95,30 @@ pub(crate) async fn run_one(
     sql: &'static Sql,
     params: Params<'_>,
 ) -> Result<Vec<Row>, StoreError> {
+    run_after(sql::BEGIN_ONE, pool, prepare, sql, params).await
+}
+
+/// The same for what may be lost with the server, since it is only done once more then: the
+/// commit does not wait for the disk.
+pub(crate) async fn run_lightly(
+    pool: &Pool,
+    prepare: bool,
+    sql: &'static Sql,
+    params: Params<'_>,
+) -> Result<Vec<Row>, StoreError> {
+    run_after(sql::BEGIN_LIGHTLY, pool, prepare, sql, params).await
+}
+
+async fn run_after(
+    begin: &str,
+    pool: &Pool,
+    prepare: bool,
+    sql: &'static Sql,
+    params: Params<'_>,
+) -> Result<Vec<Row>, StoreError> {
     let session = Session::open(pool, prepare, &[sql]).await?;
-    let flight = try_join3(
-        session.batch(sql::BEGIN_ONE),
-        session.query(sql, params),
-        session.batch("COMMIT"),
-    );
+    let flight =
+        try_join3(session.batch(begin), session.query(sql, params), session.batch("COMMIT"));
     match flight.await {
         Ok((_, rows, _)) => {
             session.end();

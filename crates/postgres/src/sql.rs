@@ -38,6 +38,14 @@ pub(crate) const BEGIN_ONE: &str = "\
     SET LOCAL lock_timeout = '5s'; \
     SET LOCAL statement_timeout = '15s'";
 
+/// The same where the server may forget what it said it did, should it crash: what was deleted is
+/// there again, what was claimed is free again.
+pub(crate) const BEGIN_LIGHTLY: &str = "\
+    BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SET LOCAL synchronous_commit = off; \
+    SET LOCAL lock_timeout = '5s'; \
+    SET LOCAL statement_timeout = '15s'";
+
 /// Rows to lock for accounts that are not there yet: of two transactions that create the same
 /// account, the second waits here for the first. The arrays are sorted.
 pub(crate) const STUB_ACCOUNTS: Sql = Sql {

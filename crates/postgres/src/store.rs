@@ -25,7 +25,7 @@ use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
 use crate::look::Look;
-use crate::session::{Params, run_one};
+use crate::session::{Params, run_lightly, run_one};
 use crate::sql::{self, Sql};
 use crate::{maintain, migrate, operator, outbox, parked, survey, transact};
 
@@ -76,6 +76,15 @@ impl PostgresStore {
 
     async fn run(&self, sql: &'static Sql, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         within(&self.pool, run_one(&self.pool, self.prepare, sql, params)).await
+    }
+
+    /// What the outbox's rows are claimed and deleted with: at worst a command goes out twice.
+    async fn run_lightly(
+        &self,
+        sql: &'static Sql,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        within(&self.pool, run_lightly(&self.pool, self.prepare, sql, params)).await
     }
 
     /// The aggregates that rows name by scope, id and whether they are provisional.
@@ -158,7 +167,7 @@ impl Store for PostgresStore {
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let since = self.left_behind.since(now);
         let params: Params<'_> = &[&now.0, &until.0, &signed_rows(most), &since];
-        let rows = self.run(&outbox::CLAIM, params).await?;
+        let rows = self.run_lightly(&outbox::CLAIM, params).await?;
         self.left_behind.found(since, now, rows.len(), most);
         let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
         claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
@@ -167,7 +176,7 @@ impl Store for PostgresStore {
 
     async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
         let ids: Vec<&str> = ids.iter().map(CommandId::as_str).collect();
-        self.run(&outbox::DELETE, &[&ids]).await.map(drop)
+        self.run_lightly(&outbox::DELETE, &[&ids]).await.map(drop)
     }
 
     async fn park(&self, aside: Parked) -> Result<(), StoreError> {

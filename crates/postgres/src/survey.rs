@@ -28,20 +28,23 @@ pub(crate) const SCOPES: Sql = Sql {
     types: &[],
 };
 
-/// Accounts by when they were last written, which every observation does; those of `$2` to `$4`
-/// and before are left out.
+/// Accounts by the day on which they were last written, which every observation does; the one of
+/// `$2` to `$4` and those before it are left out.
 pub(crate) const LONGEST_UNHEARD: Sql = Sql {
     text: "SELECT updated_ms, scope, id, home, provisional FROM accounts \
-           WHERE updated_ms < $1 AND state IS NOT NULL AND home IS NOT NULL \
-             AND status IS DISTINCT FROM 'disconnected' AND (updated_ms, id, scope) > ($2, $3, $4) \
-           ORDER BY updated_ms, id, scope LIMIT $5",
+           WHERE updated_ms < $1 AND heard_day <= $1 / 86400000 \
+             AND state IS NOT NULL AND home IS NOT NULL \
+             AND status IS DISTINCT FROM 'disconnected' \
+             AND (heard_day, id, scope) > ($2 / 86400000, $3, $4) \
+           ORDER BY heard_day, id, scope LIMIT $5",
     types: &[Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8],
 };
 
 /// How many there are of them.
 pub(crate) const COUNT_UNHEARD: Sql = Sql {
     text: "SELECT count(*) FROM accounts \
-           WHERE updated_ms < $1 AND state IS NOT NULL AND home IS NOT NULL \
+           WHERE updated_ms < $1 AND heard_day <= $1 / 86400000 \
+             AND state IS NOT NULL AND home IS NOT NULL \
              AND status IS DISTINCT FROM 'disconnected'",
     types: &[Type::INT8],
 };

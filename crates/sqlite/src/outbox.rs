@@ -18,7 +18,7 @@ const DUE: &str = "\
 
 const CLAIM: &str = "\
     UPDATE outbox SET claimed_until_ms = ?2 WHERE id IN ( \
-      SELECT id FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY decided_ms, id LIMIT ?3) \
+      SELECT id FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY claimed_until_ms LIMIT ?3) \
     RETURNING id, kind, scope, correlation, decided_ms, traceparent, body, claimed_until_ms";
 
 /// Takes work that nobody has, or that is one's own already.
