@@ -188,7 +188,7 @@ async fn settled(workers: &[&Role], count: usize) -> Vec<(Instant, usize)> {
     loop {
         let mut done = 0;
         for worker in workers {
-            done += verdicts(worker.admin).await;
+            done += counted(worker.admin, "relink_worker_verdicts_total").await;
         }
         looks.push((Instant::now(), done));
         if done >= count {
@@ -198,14 +198,21 @@ async fn settled(workers: &[&Role], count: usize) -> Vec<(Instant, usize)> {
     }
 }
 
-/// How many verdicts a worker has given.
-async fn verdicts(admin: SocketAddr) -> usize {
+/// What a role has counted, under all labels.
+async fn counted(admin: SocketAddr, name: &str) -> usize {
     let text = get(admin, "/metrics").await.unwrap().body;
     let values = text.lines().filter_map(|line| {
-        let rest = line.strip_prefix("relink_worker_verdicts_total{")?;
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
         rest.rsplit(' ').next()?.parse::<usize>().ok()
     });
     values.sum()
+}
+
+/// From the first look that found something done to the last.
+fn rate(looks: &[(Instant, usize)]) -> f64 {
+    let begun = looks.iter().find(|(_, done)| *done > 0).unwrap();
+    let ended = looks.last().unwrap();
+    (ended.1 - begun.1) as f64 / (ended.0 - begun.0).as_secs_f64()
 }
 
 /// Nothing was lost: the ledger has every event, and every account is as it should be.

@@ -1,6 +1,6 @@
 //! From the queue to the state: a queue that is full, and workers that empty it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::BasicProperties;
@@ -10,7 +10,7 @@ use relink_tests::process::free_address;
 use relink_tests::role::Role;
 use relink_tests::stage::Stage;
 
-use super::{Plan, Watch, bare_settings, bare_tables, check, fill, link_all, settled};
+use super::{Plan, Watch, bare_settings, bare_tables, check, fill, link_all, rate, settled};
 use crate::limit::{Bare, EVENTS, confirming, queue};
 use crate::peer::peer;
 use crate::plot::Course;
@@ -98,13 +98,6 @@ pub(super) async fn drain(place: &Place, slice: &Slice, workers: usize) -> Sampl
         role.process.stop().await;
     }
     sample
-}
-
-/// From the first look that found something done to the last.
-fn rate(looks: &[(Instant, usize)]) -> f64 {
-    let begun = looks.iter().find(|(_, done)| *done > 0).unwrap();
-    let ended = looks.last().unwrap();
-    (ended.1 - begun.1) as f64 / (ended.0 - begun.0).as_secs_f64()
 }
 
 async fn other(place: &Place, slice: &Slice, start: impl Fn() -> Bare) -> Sample {
