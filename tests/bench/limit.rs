@@ -74,8 +74,9 @@ pub(crate) async fn run(what: &str) {
     }
 }
 
+/// What the bench has set; empty where it has not.
 fn setting(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+    std::env::var(name).unwrap_or_default()
 }
 
 /// A connection and a channel.

@@ -28,7 +28,7 @@ async fn write(store: &dyn Store, outbox: Vec<OutboxRow>) {
 }
 
 pub(crate) async fn commands_are_claimed_in_order_once_their_claim_has_run_out(store: &dyn Store) {
-    let rows = [command("c", 1, 50), command("a", 3, 100), command("b", 2, 100)];
+    let rows = [command("c", 1, 50), command("a", 3, 101), command("b", 2, 100)];
     write(store, rows.to_vec()).await;
     assert_eq!(store.claim_outbox(Time(49), Time(60), 9).await.unwrap(), []);
     let claimed = |id: &str, decided, until| OutboxRow {

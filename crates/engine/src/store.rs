@@ -247,7 +247,8 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn due_homes(&self, now: Time, limit: usize) -> Result<Vec<DueHome>, StoreError>;
 
-    /// Claims outbox rows whose claim has run out, the oldest first, until `until`.
+    /// Claims outbox rows whose claim has run out, the longest run out first, until `until`; those
+    /// of one call come in the order of their decisions.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, ExchangeKind};
+use relink_bus::topology::{LIFECYCLE_KEYS, UPCOMING_KEYS};
 use relink_tests::place::Place;
 use relink_tests::process::free_address;
 use relink_tests::stage::Stage;
@@ -12,6 +16,9 @@ use crate::limit::{Bare, EVENTS, channel, purge, queue, waiting};
 use crate::peer::peer;
 use crate::report::{RELINK, Report, Sample};
 use crate::traffic::{Slice, Supply};
+
+/// Where the bare program publishes that does as the contract says.
+const TOPIC: &str = "bench.topic";
 
 /// Requests that are made for one turn; far more than can be answered.
 const ENOUGH: usize = 60_000;
@@ -39,6 +46,10 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
             let settings = bare_settings(&place, free_address(), 0);
             let sample = turn.other(&place, Bare::start("ingress", &settings), &settings).await;
             report.add("ingress", &conditions, "bare", sample);
+            let mut settings = bare_settings(&place, free_address(), 0);
+            settings.push(("BENCH_EXCHANGE", TOPIC.to_owned()));
+            let sample = turn.other(&place, Bare::start("ingress", &settings), &settings).await;
+            report.add("ingress", &conditions, "bare, by contract", sample);
             if plan.peers {
                 let settings = bare_settings(&place, free_address(), 0);
                 let node = peer("ingress.mjs", &settings);
@@ -46,6 +57,21 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
                 report.add("ingress", &conditions, "node", sample);
             }
         }
+    }
+}
+
+/// An exchange as the contract has it, with the queue bound to all keys of webhooks.
+async fn topic(broker: &Channel) {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let nothing = FieldTable::default();
+    let declared =
+        broker.exchange_declare(TOPIC.into(), ExchangeKind::Topic, options, nothing.clone());
+    declared.await.unwrap();
+    for key in LIFECYCLE_KEYS.into_iter().chain(UPCOMING_KEYS) {
+        let options = QueueBindOptions::default();
+        let bound =
+            broker.queue_bind(EVENTS.into(), TOPIC.into(), key.into(), options, nothing.clone());
+        bound.await.unwrap();
     }
 }
 
@@ -70,6 +96,7 @@ impl Turn<'_> {
     async fn other(&self, place: &Place, mut program: Bare, settings: &[(&str, String)]) -> Sample {
         let (connection, broker) = channel(&place.amqp_url).await;
         queue(&broker, EVENTS).await;
+        topic(&broker).await;
         assert_eq!(program.line().await, "ready");
         let address: SocketAddr =
             settings.iter().find(|(name, _)| *name == "BENCH_LISTEN").unwrap().1.parse().unwrap();
