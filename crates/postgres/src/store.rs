@@ -29,9 +29,10 @@ use crate::session::{Params, run_lightly, run_one};
 use crate::sql::{self, Sql};
 use crate::{maintain, migrate, operator, outbox, parked, survey, transact};
 
-/// Longest time for one call, whatever the network does: above the server's own limits, so that
-/// those speak first.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for one call, whatever the network does: above each of the server's own limits, so
+/// that those speak first, and below the time that a role has to drain (25 s), so that one whose
+/// connections lead nowhere still ends in time.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Counts that took longer than this are worth keeping …
 const TALLIES_FREE: Duration = Duration::from_millis(250);
