@@ -24,10 +24,11 @@ pub struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "initial", text: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
     Migration { version: 3, name: "days", text: include_str!("../migrations/0003_days.sql") },
+    Migration { version: 4, name: "outlook", text: include_str!("../migrations/0004_outlook.sql") },
 ];
 
 /// The statements of every step.
