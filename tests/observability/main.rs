@@ -1,8 +1,10 @@
-//! What a running system shows of itself: metrics against their table.
+//! What a running system shows of itself: metrics against their table, dashboards and rules
+//! against a real Prometheus.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![expect(clippy::print_stderr, reason = "a test tells what is left out")]
 
+mod alerts;
 mod documented;
 mod promtool;
 mod shown;
@@ -13,4 +15,9 @@ use relink_tests::stage::on_stage;
 #[test]
 fn every_metric_is_documented_and_every_documented_one_is_shown() {
     on_stage(async |stage| documented::what_is_shown_is_what_is_documented(stage).await);
+}
+
+#[test]
+fn every_alert_is_tested_and_explained() {
+    alerts::every_alert_is_tested_and_explained();
 }
