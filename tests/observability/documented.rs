@@ -59,6 +59,11 @@ fn table() -> BTreeMap<String, Row> {
     rows
 }
 
+/// The name and type of every metric in the table.
+pub(crate) fn documented() -> impl Iterator<Item = (String, String)> {
+    table().into_iter().map(|(name, row)| (name, row.metric.kind))
+}
+
 pub(crate) async fn what_is_shown_is_what_is_documented(stage: &Stage) {
     let table = table();
     let system = System::start(stage).await;
