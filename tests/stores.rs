@@ -76,6 +76,11 @@ stamp! {
         authorizations_are_listed_page_by_page
         the_census_counts
         a_probe_passes;
+    outlook:
+        an_empty_outlook_is_all_zero
+        the_outlook_counts_healths_cases_and_parked_messages
+        what_is_expected_is_counted_by_week
+        outages_are_counted_at_the_institution_with_the_most;
     parked:
         a_message_is_parked
         parked_messages_come_back_as_they_were
@@ -110,6 +115,8 @@ mod postgres_only {
         no_row_that_was_only_locked_is_left
         a_home_in_the_hands_of_a_batch_is_not_due
         nobody_is_found_by_reading_the_whole_table
+        every_figure_is_read_off_an_index
+        the_outlook_tells_how_many_days_are_prepared
         an_error_tells_no_secret
         a_missing_permission_says_what_to_grant
     }

@@ -49,6 +49,12 @@ pub(crate) async fn a_whole_system_works_with_the_least_rights(stage: &Stage) {
         day => Err(format!("the last day is {day}, not {last}")),
     })
     .await;
+    // What it shows it has to be permitted to count.
+    until(async || match roles["scheduler"].metric("relink_authorizations").await {
+        0.0 => Err("the scheduler has not counted any authorization".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
     people_look(&rights, &feed.accounts()[0]).await;
     people_put_back_and_drop(&rights, &mut foreign, roles["portal"].listen).await;
     for role in roles.into_values() {

@@ -13,6 +13,7 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
+use relink_engine::outlook::Outlook;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
@@ -161,6 +162,9 @@ impl Store for FaultyStore {
     }
     async fn cases(&self, home: &HomeKey, limit: usize) -> Result<Vec<CaseRow>, StoreError> {
         self.inner.cases(home, limit).await
+    }
+    async fn outlook(&self, now: Time) -> Result<Outlook, StoreError> {
+        self.inner.outlook(now).await
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.inner.census().await

@@ -97,7 +97,9 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
         Client::new(ClientConfig { max_retries: 0, ..config }).unwrap()
     });
     let budget = Arc::new(Budget::new(READS_PER_SECOND));
-    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let engine = relink_engine::metrics::Metrics::register(&Registry::new()).unwrap();
+    let counted = engine.queue(WorkQueue::Followup.name()).clone();
+    let metrics = Metrics::register(&Registry::new(), counted).unwrap();
     let observer = client.map(|client| Observer {
         client,
         budget: Arc::clone(&budget),
@@ -188,7 +190,7 @@ impl Scene {
     }
 
     pub(crate) fn reads(&self, object: &str, result: &str) -> u64 {
-        self.metrics.reads.with_label_values(&[object, result]).get()
+        self.metrics.reads.results.with_label_values(&[object, result]).get()
     }
 
     pub(crate) fn happened(&self) -> Vec<Happened> {

@@ -109,25 +109,26 @@ async fn what_is_due_while_the_database_is_away_stays_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_census_shows_every_label_also_at_zero() {
+async fn figures_show_every_label_also_at_zero() {
     let stand = Stand::new();
     let stop = CancellationToken::new();
-    let running = tokio::spawn(stand.scheduler().run(stop.clone()));
+    let scheduler = stand.scheduler();
+    let figures = scheduler.figures.clone();
+    let running = tokio::spawn(scheduler.run(stop.clone()));
     stand.wire.set(Mood::Away);
     let working = stand.consume(Order::PublishFirst);
     stand.send(vec![deactivated("1")]).await.await.unwrap();
     stand.clock.turn(Span::seconds(90));
     tokio::time::sleep(std::time::Duration::from_secs(16)).await;
     settle_down().await;
-    let metrics = &stand.engine.metrics;
-    let told = |health: &str| metrics.authorizations.with_label_values(&[health]).get();
+    let told = |health: &str| figures.authorizations.with_label_values(&[health]).get();
     assert_eq!((told("relink_required"), told("active")), (1, 0));
-    assert_eq!(metrics.open_cases.with_label_values(&["inactive"]).get(), 1);
-    assert_eq!(metrics.outbox_depth.get(), 2);
-    assert_eq!(metrics.outbox_oldest_seconds.get(), 90);
-    assert_eq!(metrics.parked_messages.get(), 0);
+    assert_eq!(figures.open_cases.with_label_values(&["inactive"]).get(), 1);
+    assert_eq!(figures.outbox_depth.get(), 2);
+    assert_eq!(figures.outbox_oldest_seconds.get(), 90);
+    assert_eq!(figures.parked_messages.get(), 0);
     use prometheus::core::Collector as _;
-    let shown = metrics.authorizations.collect()[0].get_metric().len();
+    let shown = figures.authorizations.collect()[0].get_metric().len();
     assert_eq!(shown, relink_core::aggregate::Health::ALL.len(), "none is missing");
     stop.cancel();
     running.await.unwrap();

@@ -15,7 +15,7 @@ use relink_core::time::{Span, Time};
 use relink_engine::clock::Clock;
 use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::Engine;
-use relink_engine::metrics::Metrics;
+use relink_engine::metrics::{Figures, Metrics};
 use relink_engine::outbox::Outbox;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
@@ -157,7 +157,8 @@ impl Stand {
 
     pub(crate) fn scheduler(&self) -> Scheduler {
         let tick = Duration::from_secs(1);
-        Scheduler { engine: self.engine.clone(), tick, retention_days: 35 }
+        let figures = Figures::register(&Registry::new()).unwrap();
+        Scheduler { engine: self.engine.clone(), figures, tick, retention_days: 35 }
     }
 
     pub(crate) async fn outbox_depth(&self) -> i64 {

@@ -18,6 +18,8 @@ find_missing_packages() {
     [[ -x /usr/bin/chromium ]] || MISSING_PACKAGES+=(chromium)
     [[ -x /usr/bin/chromedriver ]] || MISSING_PACKAGES+=(chromium-driver)
     { ! axe_missing || command -v npm >/dev/null; } || MISSING_PACKAGES+=(npm)
+    # With it comes promtool.
+    [[ -x /usr/bin/prometheus && -x /usr/bin/promtool ]] || MISSING_PACKAGES+=(prometheus)
     ((${#MISSING_PACKAGES[@]} == 0))
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod maintain;
 pub(crate) mod operator;
 pub(crate) mod outbox;
+pub(crate) mod outlook;
 pub(crate) mod parked;
 pub(crate) mod place;
 pub(crate) mod postgres_only;

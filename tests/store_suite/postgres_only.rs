@@ -25,7 +25,7 @@ async fn count(url: &str, sql: &str) -> i64 {
 }
 
 /// How many steps the schema has.
-const STEPS: usize = 4;
+const STEPS: usize = 5;
 
 pub(crate) async fn migrations_may_run_at_once_and_again(url: String) {
     let config = PostgresConfig::new(&*url);
@@ -180,6 +180,53 @@ pub(crate) async fn nobody_is_found_by_reading_the_whole_table(url: String) {
         if by_health >= 1 && by_time >= 2 { Ok(()) } else { Err(counted) }
     })
     .await;
+}
+
+pub(crate) async fn every_figure_is_read_off_an_index(url: String) {
+    let store = ready(&url).await;
+    execute(
+        &url,
+        "INSERT INTO authorizations \
+             (scope, id, provisional, health, expected_deactivation_s, institution_name, state) \
+           SELECT 'live', 'fcauth_' || n, n % 50 = 0, 'active', \
+             CASE WHEN n % 100 = 1 THEN 5000000000 END, 'Bank ' || n % 7, \
+             to_json(repeat('x', 600)) FROM generate_series(1, 20000) n; \
+         INSERT INTO cases \
+             (scope, home, id, reason, opened_ms, prompts, reminders, state) \
+           SELECT 'live', 'fcauth_' || n, 'case-' || n, 'inactive', n, 0, 0, '{}' \
+           FROM generate_series(1, 20000) n",
+    )
+    .await;
+    execute(&url, "VACUUM ANALYZE authorizations").await;
+    execute(&url, "VACUUM ANALYZE cases").await;
+    // The last 140 of the cases are within the quarter of an hour, 20 at each bank.
+    let now = Time(19_861).after(relink_engine::outlook::OUTAGES_SINCE);
+    let outlook = store.outlook(now).await.unwrap();
+    assert_eq!(outlook.authorizations, [("active".to_owned(), 20_000)]);
+    assert_eq!(outlook.expected, [(relink_engine::outlook::LATER, 200)]);
+    assert_eq!(outlook.at_one_institution, 20);
+    // A connection tells how it read when it ends.
+    drop(store);
+    until(async || {
+        let scanned = "SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables \
+                       WHERE relname IN ('authorizations', 'cases') AND idx_scan > 0";
+        let used = "SELECT count(*) FROM pg_stat_user_indexes WHERE idx_scan > 0 AND indexrelname \
+                    IN ('authorizations_health', 'authorizations_provisional', \
+                        'authorizations_expected', 'cases_opened')";
+        match (count(&url, used).await, count(&url, scanned).await) {
+            (4, 0) => Ok(()),
+            (used, scanned) => Err(format!("{used} of 4 indexes, {scanned} rows off the tables")),
+        }
+    })
+    .await;
+}
+
+pub(crate) async fn the_outlook_tells_how_many_days_are_prepared(url: String) {
+    let store = ready(&url).await;
+    let now = Time(count(&url, "SELECT (extract(epoch FROM now()) * 1000)::bigint").await);
+    assert_eq!(store.outlook(now).await.unwrap().days_ahead, [("inbox", 14), ("history", 14)]);
+    let later = now.after(relink_core::time::Span::days(10));
+    assert_eq!(store.outlook(later).await.unwrap().days_ahead, [("inbox", 4), ("history", 4)]);
 }
 
 pub(crate) async fn an_error_tells_no_secret(_: String) {

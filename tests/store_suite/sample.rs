@@ -157,6 +157,7 @@ prop_compose! {
         id in id::<CaseId>(),
         reason in prop_oneof![Just(Reason::Inactive), Just(Reason::Upcoming), Just(Reason::Numbers)],
         opened_at in time(),
+        began_at in of(second()),
         times in proptest::array::uniform3(of(time())),
         escalated in any::<bool>(),
         prompts in 0..i32::MAX as u32,
@@ -167,7 +168,7 @@ prop_compose! {
     ) -> Case {
         let [prompt_due, prompted_at, reminded_at] = times;
         Case {
-            id, reason, opened_at, prompt_due, prompted_at, reminded_at, escalated, prompts,
+            id, reason, opened_at, began_at, prompt_due, prompted_at, reminded_at, escalated, prompts,
             reminders, deadline, named, attempts,
         }
     }

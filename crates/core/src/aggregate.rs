@@ -82,6 +82,10 @@ pub struct Case {
     pub reason: Reason,
     /// When it was opened. Never moves.
     pub opened_at: Time,
+    /// When what it is for was first told, by Stripe's clock: figures only, nothing is decided by
+    /// it. Moves once, when something that was announced has happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Second>,
     /// When the prompt is due, while one is.
     pub prompt_due: Option<Time>,
     /// When the last prompt was sent.
@@ -138,6 +142,12 @@ impl Attempt {
 }
 
 impl Case {
+    /// How long ago what it is for was first told. Two clocks meet here, and may disagree.
+    pub(crate) fn age(&self, now: Time) -> Span {
+        let began_at = self.began_at.map_or(self.opened_at, Second::as_time);
+        now.since(began_at).max(Span::ZERO)
+    }
+
     /// Takes note of what a session has come to; tells whether that is news.
     pub(crate) fn note_attempt(&mut self, attempt: Attempt) -> bool {
         match self.attempts.iter_mut().find(|known| known.session == attempt.session) {

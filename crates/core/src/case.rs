@@ -14,6 +14,7 @@ use crate::decide::Deciding;
 use crate::fact::action_of;
 use crate::health::{concerned, expected_deactivation, health, need};
 use crate::id::{AccountId, CaseId};
+use crate::milestone::{Milestone, began_at};
 use crate::observation::{RelinkOutcome, Status};
 use crate::register::value;
 use crate::reminder::{Step, next_step};
@@ -51,10 +52,12 @@ impl Deciding<'_> {
         let id =
             CaseId::new(format!("{}:{}:case-{number}", self.scope, aggregate.key.home.as_str()));
         self.note(&aggregate.key, None, format!("case {id} opened: {}", reason.as_str()));
+        self.milestones.push(Milestone::Opened(reason));
         Case {
             id,
             reason,
             opened_at: self.now,
+            began_at: began_at(aggregate, reason),
             prompt_due: Some(self.now.after(self.policy.settle)),
             prompted_at: None,
             reminded_at: None,
@@ -76,6 +79,7 @@ impl Deciding<'_> {
             let text = format!("case {}: {} → {}", case.id, case.reason.as_str(), reason.as_str());
             self.note(&aggregate.key, None, text);
             case.reason = reason;
+            case.began_at = began_at(aggregate, reason);
         }
         if is_planted(Bug::ReminderClockReset) {
             case.opened_at = self.now;
@@ -101,6 +105,7 @@ impl Deciding<'_> {
             });
             self.case_command(aggregate, &case, "withdraw", body);
         }
+        self.milestones.push(Milestone::Closed(case.reason, outcome, case.age(self.now)));
         let closed = ClosedCase { case, at: self.now, outcome };
         self.closed(&aggregate.key, &closed);
         aggregate.state.last_case = Some(closed);
@@ -122,6 +127,7 @@ impl Deciding<'_> {
         match step {
             Step::Prompt => {
                 case.prompts += 1;
+                self.milestones.push(Milestone::Prompted(case.reason, case.age(self.now)));
                 case.prompt_due = None;
                 case.prompted_at = Some(self.now);
                 case.reminded_at = None;

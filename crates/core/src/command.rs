@@ -254,6 +254,10 @@ pub enum CaseOutcome {
 }
 
 impl CaseOutcome {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Relinked, Self::Recovered, Self::Moved, Self::Disconnected, Self::Unrepairable];
+
     /// The outcome's name.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use crate::aggregate::{Aggregate, Case, ClosedCase, State};
 use crate::command::{Because, Body, CaseOutcome, Command};
 use crate::id::{AccountId, AuthorizationId, CommandId, Home, HomeKey, Scope, SessionId};
 use crate::input::{Happened, Ignored, Input, Verdict};
+use crate::milestone::Milestone;
 use crate::observation::{AuthorizationObservation, Details, Source};
 use crate::policy::{ACCOUNTS_MAX, Policy};
 use crate::register::contradiction;
@@ -25,6 +26,8 @@ pub struct Decision {
     pub notes: Vec<Note>,
     /// Cases that were opened, changed or closed.
     pub cases: Vec<CaseChange>,
+    /// What figures are made of, in order.
+    pub milestones: Vec<Milestone>,
 }
 
 /// A sentence for history.
@@ -97,6 +100,7 @@ pub(crate) struct Deciding<'a> {
     commands: Vec<Command>,
     notes: Vec<Note>,
     cases: Vec<CaseChange>,
+    pub(crate) milestones: Vec<Milestone>,
 }
 
 /// Reads to ask for, collected so that one command names all accounts.
@@ -119,6 +123,7 @@ impl<'a> Deciding<'a> {
             commands: Vec::new(),
             notes: Vec::new(),
             cases: Vec::new(),
+            milestones: Vec::new(),
         }
     }
 
@@ -311,6 +316,7 @@ impl<'a> Deciding<'a> {
             commands: std::mem::take(&mut self.commands),
             notes: std::mem::take(&mut self.notes),
             cases: std::mem::take(&mut self.cases),
+            milestones: std::mem::take(&mut self.milestones),
         }
     }
 }

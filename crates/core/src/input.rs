@@ -140,12 +140,16 @@ impl Verdict {
         }
     }
 
-    /// Reads what [`Verdict::as_str`] says.
-    pub fn parse(name: &str) -> Option<Self> {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
         let plain = [Self::Applied, Self::Unchanged, Self::Duplicate, Self::Stale];
         let deferred = Deferred::ALL.map(Self::Deferred);
-        let ignored = Ignored::ALL.map(Self::Ignored);
-        plain.into_iter().chain(deferred).chain(ignored).find(|one| one.as_str() == name)
+        plain.into_iter().chain(deferred).chain(Ignored::ALL.map(Self::Ignored))
+    }
+
+    /// Reads what [`Verdict::as_str`] says.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|one| one.as_str() == name)
     }
 }
 
@@ -161,9 +165,7 @@ mod tests {
 
     #[test]
     fn every_verdict_is_found_by_its_name() {
-        let plain = [Verdict::Applied, Verdict::Unchanged, Verdict::Duplicate, Verdict::Stale];
-        let deferred = Deferred::ALL.map(Verdict::Deferred);
-        for verdict in plain.into_iter().chain(deferred).chain(Ignored::ALL.map(Verdict::Ignored)) {
+        for verdict in Verdict::all() {
             assert_eq!(Verdict::parse(verdict.as_str()), Some(verdict));
         }
         assert_eq!(Verdict::parse("applied?"), None);

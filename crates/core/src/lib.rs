@@ -28,6 +28,7 @@ mod hindsight;
 pub mod id;
 pub mod input;
 pub mod invariant;
+pub mod milestone;
 pub mod observation;
 mod platform;
 pub mod policy;

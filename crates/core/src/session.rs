@@ -8,6 +8,7 @@ use crate::command::{Because, CaseOutcome};
 use crate::decide::Deciding;
 use crate::id::AccountId;
 use crate::input::Verdict;
+use crate::milestone::Milestone;
 use crate::observation::{RelinkOutcome, SessionObservation, Source, Stamp};
 use crate::time::Second;
 
@@ -55,6 +56,8 @@ impl Deciding<'_> {
             _ => self.record_late(aggregate, attempt),
         };
         if is_news {
+            let milestone = seen.outcome.clone().map_or(Milestone::Started, Milestone::Ended);
+            self.milestones.push(milestone);
             let text = match &seen.outcome {
                 None => "relink started".to_owned(),
                 Some(RelinkOutcome::Repaired) => "relink succeeded".to_owned(),
@@ -83,6 +86,7 @@ impl Deciding<'_> {
         }
         for _ in 0..abandoned {
             self.note(&aggregate.key, None, ABANDONED.to_owned());
+            self.milestones.push(Milestone::Ended(RelinkOutcome::Abandoned));
         }
     }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prometheus::{IntGaugeVec, Opts, Registry};
-use relink_bus::parked::{Fate, ParkedError, ParkedMessage, ParkedMessages, Visitor};
+use relink_bus::parked::{Depth, Fate, ParkedError, ParkedMessage, ParkedMessages, Visitor};
 use relink_bus::topology::WorkQueue;
 use relink_core::id::{InputId, Scope};
+use relink_core::input::Verdict;
 use relink_core::time::Second;
 use tokio_util::sync::CancellationToken;
 
@@ -210,7 +211,12 @@ impl Bookkeeper {
         )?;
         registry.register(Box::new(messages.clone()))?;
         registry.register(Box::new(events.clone()))?;
-        Ok(Self { store, lot, wall, messages, events })
+        let bookkeeper = Self { store, lot, wall, messages, events };
+        for queue in WorkQueue::ALL {
+            bookkeeper.show(&Depth { queue, ready: 0, retrying: 0, parked: 0 });
+        }
+        bookkeeper.show_no_events();
+        Ok(bookkeeper)
     }
 
     /// Runs until told to stop.
@@ -222,15 +228,26 @@ impl Bookkeeper {
     }
 
     async fn look(&self) -> Result<(), BooksError> {
-        for depth in self.lot.depths().await? {
-            let states =
-                [("ready", depth.ready), ("retrying", depth.retrying), ("parked", depth.parked)];
-            for (state, count) in states {
-                let gauge = self.messages.with_label_values(&[depth.queue.name(), state]);
-                gauge.set(count.cast_signed());
+        self.lot.depths().await?.iter().for_each(|depth| self.show(depth));
+        Ok(())
+    }
+
+    fn show(&self, depth: &Depth) {
+        let states =
+            [("ready", depth.ready), ("retrying", depth.retrying), ("parked", depth.parked)];
+        for (state, count) in states {
+            let gauge = self.messages.with_label_values(&[depth.queue.name(), state]);
+            gauge.set(count.cast_signed());
+        }
+    }
+
+    /// Every day and verdict at zero: a sum over none of them could not be told from a gap.
+    fn show_no_events(&self) {
+        for days_ago in (0..DAYS).map(|days| days.to_string()) {
+            for verdict in Verdict::all() {
+                self.events.with_label_values(&[&*days_ago, verdict.as_str()]).set(0);
             }
         }
-        Ok(())
     }
 
     async fn count(&self) -> Result<(), BooksError> {
@@ -243,6 +260,7 @@ impl Bookkeeper {
         }
         // Yesterday's numbers move one day on; what is not counted any more must not stay.
         self.events.reset();
+        self.show_no_events();
         for ((days_ago, verdict), count) in counts {
             self.events.with_label_values(&[&*days_ago.to_string(), verdict]).set(count);
         }

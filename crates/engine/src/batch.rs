@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use relink_bus::envelope::{command_type, encode_command};
 use relink_core::bug::{Bug, is_planted};
@@ -10,6 +11,7 @@ use relink_core::command::Command;
 use relink_core::decide::{CaseChange, Decision, Refusal, decide};
 use relink_core::id::{AccountKey, Home, HomeKey};
 use relink_core::input::{Happened, Input, Verdict};
+use relink_core::milestone::Milestone;
 use relink_core::policy::Policy;
 use relink_core::time::{Span, Time};
 use relink_core::world::World;
@@ -28,6 +30,10 @@ pub struct Report {
     pub verdicts: Vec<Option<Verdict>>,
     /// Inputs that cannot be decided, and why.
     pub refused: Vec<(usize, Refusal)>,
+    /// What figures are made of.
+    pub milestones: Vec<Milestone>,
+    /// How long deciding took.
+    pub took: Duration,
 }
 
 /// A batch to decide.
@@ -52,7 +58,9 @@ impl Batch {
         let report = Arc::new(Mutex::new(Report::default()));
         let slot = Arc::clone(&report);
         let decide: Decide = Arc::new(move |gathered| {
-            let (writes, report) = self.decide(gathered)?;
+            let started = Instant::now();
+            let (writes, mut report) = self.decide(gathered)?;
+            report.took = started.elapsed();
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = report;
             Ok(writes)
         });
@@ -80,8 +88,9 @@ impl Batch {
                     report.refused.push((index, refusal));
                     report.verdicts.push(None);
                 }
-                Ok(Ok(decision)) => {
+                Ok(Ok(mut decision)) => {
                     report.verdicts.push(Some(decision.verdict));
+                    report.milestones.append(&mut decision.milestones);
                     let traceparent = self.traceparents.get(index).cloned().flatten();
                     self.keep(&mut writes, input, traceparent, decision);
                 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
+use crate::metrics::QueueMetrics;
 use crate::store::{OutboxRow, StoreError};
 
 /// Most deliveries in one transaction: measured, larger batches gain little and lock longer.
@@ -140,14 +141,17 @@ impl Consumer {
         Done { settlements: Vec::new(), ..self.apply(batch).await }
     }
 
+    fn metrics(&self) -> &QueueMetrics {
+        self.engine.metrics.queue(self.queue.name())
+    }
+
     async fn apply(&self, batch: Vec<Delivery>) -> Done {
-        let queue = self.queue.name();
-        let metrics = &self.engine.metrics;
-        metrics.deliveries.with_label_values(&[queue]).inc_by(batch.len() as u64);
+        let metrics = self.metrics();
+        metrics.deliveries.inc_by(batch.len() as u64);
         #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred")]
-        metrics.batch_size.with_label_values(&[queue]).observe(batch.len() as f64);
+        metrics.batch_size.observe(batch.len() as f64);
         let again = batch.iter().filter(|delivery| delivery.redelivered).count();
-        metrics.redelivered.with_label_values(&[queue]).inc_by(again as u64);
+        metrics.redelivered.inc_by(again as u64);
         let mut done = Done::default();
         let mut works = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -222,16 +226,15 @@ impl Consumer {
     }
 
     fn park(&self, done: &mut Done, receipt: Receipt, event: &str, parking: Parking) {
-        let labels = [self.queue.name(), parking.reason.as_str()];
-        self.engine.metrics.parked.with_label_values(&labels).inc();
-        let (queue, reason, error) = (labels[0], labels[1], &parking.error);
+        self.metrics().parked.inc(&parking.reason);
+        let (queue, reason) = (self.queue.name(), parking.reason.as_str());
+        let error = &parking.error;
         tracing::warn!(event.id = event, queue, reason, error, "a message is parked");
         done.settlements.push((receipt, Settlement::Park(parking)));
     }
 
     fn hand_back(&self, done: &mut Done, works: &[Work]) {
-        let handed_back = self.engine.metrics.handed_back.with_label_values(&[self.queue.name()]);
-        handed_back.inc_by(works.len() as u64);
+        self.metrics().handed_back.inc_by(works.len() as u64);
         if is_planted(Bug::HandBackForgotten) {
             return;
         }
@@ -264,7 +267,7 @@ impl Consumer {
     ) {
         let queue = self.queue.name();
         tracing::error!(queue, %error, "consuming stops until the database is back");
-        let paused = self.engine.metrics.paused.with_label_values(&[queue]);
+        let paused = &self.metrics().paused;
         paused.set(1);
         self.subscriber.pause().await;
         while !stop.is_cancelled() {

@@ -68,24 +68,31 @@ impl Engine {
             wall: Arc::clone(&self.outbox.wall),
         };
         let (decide, report) = batch.decider();
-        let written = self.store.transact(inputs, decide).await;
+        let written = self.store.transact(Arc::clone(&inputs), decide).await;
         self.database.note(&written);
         let writes = written?;
         let report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let seconds = started.elapsed().as_secs_f64();
-        self.metrics.commit_seconds.with_label_values(&[queue]).observe(seconds);
-        self.count(queue, &report, &writes.outbox);
+        self.metrics.queue(queue).commit_seconds.observe(seconds);
+        self.count(queue, &inputs, &report, &writes.outbox);
         Ok((report, writes.outbox))
     }
 
-    fn count(&self, queue: &str, report: &Report, outbox: &[OutboxRow]) {
-        for verdict in report.verdicts.iter().flatten() {
-            self.metrics.verdicts.with_label_values(&[queue, verdict.as_str()]).inc();
+    /// Only what was committed is counted.
+    fn count(&self, queue: &str, inputs: &[Input], report: &Report, outbox: &[OutboxRow]) {
+        let queue = self.metrics.queue(queue);
+        queue.decide_seconds.observe(report.took.as_secs_f64());
+        for (input, verdict) in inputs.iter().zip(&report.verdicts) {
+            if let Some(verdict) = verdict {
+                queue.verdicts.inc(verdict);
+                self.metrics.inputs.inc(&input.kind, *verdict);
+            }
+        }
+        for milestone in &report.milestones {
+            self.metrics.cases.count(milestone);
         }
         for row in outbox {
-            // `relink.<name>.v1`
-            let name = row.kind.split('.').nth(1).unwrap_or_default();
-            self.metrics.commands.with_label_values(&[name]).inc();
+            self.metrics.command(&row.kind);
         }
     }
 }

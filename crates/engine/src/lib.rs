@@ -3,7 +3,7 @@
 //! [`store`] is the port to the database; [`consume`] the one loop that every worker runs;
 //! [`outbox`] sends what was committed, at once and, as the relay, later; [`scheduler`] fires what
 //! falls due; [`parked`] is what a person does with messages that were set aside, [`balance`]
-//! counts what became of events. [`batch`] is where pure decisions become rows, and [`row`] is what they look like in
+//! counts what became of events, [`metrics`] everything else. [`batch`] is where pure decisions become rows, and [`row`] is what they look like in
 //! every store; [`link`] signs the links to the relink page.
 //!
 //! **Invariant:** nothing here knows Stripe's JSON, SQL or AMQP, and no rule about accounts is
@@ -23,6 +23,7 @@ pub mod engine;
 pub mod link;
 pub mod metrics;
 pub mod outbox;
+pub mod outlook;
 pub mod parked;
 pub mod row;
 pub mod scheduler;

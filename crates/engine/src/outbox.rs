@@ -71,7 +71,7 @@ impl Outbox {
                 Ok(()) => taken.push(id),
                 Err(_) if is_planted(Bug::PublishErrorIgnored) => taken.push(id),
                 Err(error) => {
-                    self.metrics.publish_failures.with_label_values(&[error.as_str()]).inc();
+                    self.metrics.not_published(error);
                 }
             }
         }

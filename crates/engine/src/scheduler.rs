@@ -4,29 +4,30 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_core::aggregate::Health;
 use relink_core::id::InputId;
 use relink_core::input::{Happened, Input};
 use relink_core::time::Second;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
-use crate::metrics::REASONS;
+use crate::metrics::{Figures, TIMER, TIMERS};
 use crate::store::{DueHome, StoreError};
 
 /// Homes taken at a time.
 const DUE_MAX: usize = 256;
 /// How often partitions are prepared and dropped.
 const MAINTAIN: Duration = Duration::from_secs(3600);
-/// How often counts for metrics are taken.
-const CENSUS: Duration = Duration::from_secs(15);
+/// How often the database is looked at for metrics.
+const LOOK: Duration = Duration::from_secs(15);
 
-/// Fires timers, keeps the database in order, takes the census. Any number may run at once: a
+/// Fires timers, keeps the database in order, shows figures. Any number may run at once: a
 /// home that another one works on is skipped, and one that was done meanwhile is no longer due.
 #[derive(Clone)]
 pub struct Scheduler {
     /// What decides.
     pub engine: Engine,
+    /// What it shows of the database.
+    pub figures: Figures,
     /// How often to look.
     pub tick: Duration,
     /// How long inbox and history are kept.
@@ -39,7 +40,7 @@ impl Scheduler {
         tokio::join!(
             self.every(self.tick, &stop, "timers", || self.fire()),
             self.every(MAINTAIN, &stop, "maintenance", || self.maintain()),
-            self.every(CENSUS, &stop, "census", || self.census()),
+            self.every(LOOK, &stop, "figures", || self.look()),
         );
     }
 
@@ -115,7 +116,7 @@ impl Scheduler {
 
     async fn decide_together(&self, inputs: Arc<[Input]>) -> Result<(), StoreError> {
         let (count, traces) = (inputs.len(), inputs.iter().map(|_| None).collect());
-        let (_, outbox) = self.engine.decide("timers", inputs, traces).await?;
+        let (_, outbox) = self.engine.decide(TIMERS, inputs, traces).await?;
         self.engine.metrics.timers.inc_by(count as u64);
         self.engine.outbox.send(outbox).await;
         Ok(())
@@ -126,36 +127,18 @@ impl Scheduler {
         self.engine.store.maintain(now, self.retention_days).await
     }
 
-    async fn census(&self) -> Result<(), StoreError> {
-        let census = self.engine.store.census().await?;
-        let metrics = &self.engine.metrics;
-        // Every label is set, also to zero: an alert cannot tell a gauge that is missing.
-        for health in Health::ALL {
-            let count = count_of(&census.authorizations, health.as_str());
-            metrics.authorizations.with_label_values(&[health.as_str()]).set(count);
-        }
-        for reason in REASONS {
-            let count = count_of(&census.open_cases, reason.as_str());
-            metrics.open_cases.with_label_values(&[reason.as_str()]).set(count);
-        }
-        metrics.outbox_depth.set(census.outbox_depth);
-        let oldest =
-            census.outbox_oldest.map_or(0, |at| self.engine.clock.now().since(at).0 / 1000);
-        metrics.outbox_oldest_seconds.set(oldest);
-        metrics.parked_messages.set(census.parked);
+    async fn look(&self) -> Result<(), StoreError> {
+        let outlook = self.engine.store.outlook(self.engine.clock.now()).await?;
+        self.figures.show(&outlook, self.engine.clock.now());
         Ok(())
     }
-}
-
-fn count_of(counts: &[(String, i64)], label: &str) -> i64 {
-    counts.iter().find(|(known, _)| known == label).map_or(0, |(_, count)| *count)
 }
 
 fn input(due: DueHome) -> Input {
     Input {
         id: InputId::new(format!("timer:{}:{}", due.home.home.as_str(), due.due.0)),
         scope: due.home.scope.clone(),
-        kind: "relink.timer".into(),
+        kind: TIMER.into(),
         at: Second(due.due.0.div_euclid(1000)),
         happened: Happened::TimerDue(due.home),
     }

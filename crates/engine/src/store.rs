@@ -15,6 +15,8 @@ use relink_core::input::{Input, Verdict};
 use relink_core::time::{Second, Time};
 use relink_core::world::World;
 
+use crate::outlook::Outlook;
+
 /// What a transaction loaded, under lock.
 #[derive(Debug)]
 pub struct Gathered {
@@ -206,7 +208,7 @@ pub struct Selection {
     pub limit: usize,
 }
 
-/// Numbers for metrics and `status`.
+/// Numbers for `status`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Census {
     /// Authorizations by health.
@@ -418,11 +420,17 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn cases(&self, home: &HomeKey, limit: usize) -> Result<Vec<CaseRow>, StoreError>;
 
-    /// Counts for metrics; may be a few seconds old, costs little.
+    /// Counts for people; may be a few seconds old. Reads whole tables.
     ///
     /// # Errors
     /// See [`StoreError`].
     async fn census(&self) -> Result<Census, StoreError>;
+
+    /// Counts for metrics, every few seconds; see [`Outlook`].
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    async fn outlook(&self, now: Time) -> Result<Outlook, StoreError>;
 
     /// Prepares the days ahead and drops inbox and history older than `retention_days`.
     ///

@@ -44,6 +44,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Repaired,
+        Self::NewAuthorization,
+        Self::NoAccount,
+        Self::NoAuthorization,
+        Self::Other,
+        Self::Cancelled,
+        Self::Pending,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Repaired => "repaired",

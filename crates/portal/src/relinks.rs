@@ -71,6 +71,9 @@ pub(crate) enum RelinkError {
 }
 
 impl RelinkError {
+    /// Every name that [`RelinkError::as_str`] gives, but those of [`CallError::NAMES`].
+    pub(crate) const OWN_NAMES: [&'static str; 3] = ["not_known_yet", "no_api_key", "foreign"];
+
     /// The reason's name in metrics.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {

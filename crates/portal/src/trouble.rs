@@ -34,6 +34,22 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// All of them.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Expired,
+        Self::Broken,
+        Self::Unavailable,
+        Self::TooOften,
+        Self::NotOffered,
+        Self::Script,
+        Self::Stale,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::ContentType,
+        Self::NotFound,
+        Self::Method,
+    ];
+
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Expired => StatusCode::GONE,

@@ -23,7 +23,7 @@ const SERVER: Sql = Sql {
 };
 
 /// Days of `$2` to `$3` for which `$1` has a partition.
-const DAYS: Sql = Sql {
+pub(crate) const DAYS: Sql = Sql {
     text: "SELECT count(*) FROM generate_series($2::date, $3::date, interval '1 day') AS d \
            WHERE to_regclass(quote_ident($1 || to_char(d, '_YYYYMMDD'))) IS NOT NULL",
     types: &[Type::TEXT, Type::DATE, Type::DATE],

@@ -32,6 +32,7 @@ mod maintain;
 mod migrate;
 mod operator;
 mod outbox;
+mod outlook;
 mod parked;
 mod record_columns;
 mod rights;

@@ -76,6 +76,12 @@ pub(crate) async fn expire_days(
     Ok(())
 }
 
+/// The days after today for which there should be partitions.
+pub(crate) fn days_ahead(now: Time) -> (Day, Day) {
+    let after = |days: i32| Day(today(now).0.saturating_add(days));
+    (after(1), after(DAYS_AHEAD))
+}
+
 pub(crate) fn today(now: Time) -> Day {
     Day::of(relink_core::time::Second(now.0.div_euclid(1000)))
 }

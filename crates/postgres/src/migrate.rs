@@ -24,11 +24,12 @@ pub struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, name: "initial", text: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
     Migration { version: 3, name: "days", text: include_str!("../migrations/0003_days.sql") },
-    Migration { version: 4, name: "heard", text: include_str!("../migrations/0004_heard.sql") },
+    Migration { version: 4, name: "outlook", text: include_str!("../migrations/0004_outlook.sql") },
+    Migration { version: 5, name: "heard", text: include_str!("../migrations/0005_heard.sql") },
 ];
 
 /// The statements of every step.

@@ -12,6 +12,7 @@ use relink_core::aggregate::{Aggregate, Health};
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
+use relink_engine::outlook::Outlook;
 use relink_engine::row::{headers, home_key, signed_rows};
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
@@ -27,34 +28,33 @@ use crate::gather::assemble_all;
 use crate::look::Look;
 use crate::session::{Params, run_lightly, run_one};
 use crate::sql::{self, Sql};
-use crate::{maintain, migrate, operator, outbox, parked, survey, transact};
+use crate::{checkup, maintain, migrate, operator, outbox, outlook, parked, survey, transact};
 
 /// Longest time for one call, whatever the network does: above each of the server's own limits, so
 /// that those speak first, and below the time that a role has to drain (25 s), so that one whose
 /// connections lead nowhere still ends in time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Counts that took longer than this are worth keeping …
-const TALLIES_FREE: Duration = Duration::from_millis(250);
+/// Counts of healths that took longer than this are worth keeping …
+const HEALTHS_FREE: Duration = Duration::from_millis(250);
 /// … for so many times as long: counting takes at most a twentieth of one connection's time.
-const TALLIES_KEPT: u32 = 20;
+const HEALTHS_KEPT: u32 = 20;
 
 /// A PostgreSQL database that keeps Relink's state.
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Pool,
     prepare: bool,
-    tallies: Mutex<Option<Tallies>>,
+    healths: Mutex<Option<Healths>>,
     due: Look,
     left_behind: Look,
 }
 
 #[derive(Clone, Debug)]
-struct Tallies {
+struct Healths {
     counted_at: Instant,
     took: Duration,
-    healths: Vec<(String, i64)>,
-    verdicts: Vec<(String, i64)>,
+    counts: Vec<(String, i64)>,
 }
 
 impl PostgresStore {
@@ -69,7 +69,7 @@ impl PostgresStore {
         Ok(Self {
             pool,
             prepare: config.prepare,
-            tallies: Mutex::default(),
+            healths: Mutex::default(),
             due: Look::default(),
             left_behind: Look::default(),
         })
@@ -100,34 +100,58 @@ impl PostgresStore {
         Ok(assemble_all(&homes, &accounts)?.into_values().collect())
     }
 
-    async fn tallies(&self) -> Result<Tallies, StoreError> {
-        let kept = self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    async fn healths(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let kept = self.healths.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let fresh = kept.filter(|kept| {
-            kept.took > TALLIES_FREE && kept.counted_at.elapsed() < kept.took * TALLIES_KEPT
+            kept.took > HEALTHS_FREE && kept.counted_at.elapsed() < kept.took * HEALTHS_KEPT
         });
         if let Some(fresh) = fresh {
-            return Ok(fresh);
+            return Ok(fresh.counts);
         }
         let started = Instant::now();
-        let rows = self.run(&operator::TALLIES, &[]).await?;
-        let (healths, verdicts) = rows.iter().partition::<Vec<_>, _>(|row| is(row, "health"));
-        let counted = Tallies {
+        let healths = self.run(&outlook::HEALTHS, &[]).await?;
+        let counted = Healths {
             counted_at: Instant::now(),
             took: started.elapsed(),
-            healths: healths.into_iter().map(named_count).collect(),
-            verdicts: verdicts.into_iter().map(named_count).collect(),
+            counts: healths.iter().map(named_count).collect(),
         };
-        *self.tallies.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
-        Ok(counted)
+        *self.healths.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
+        Ok(counted.counts)
+    }
+
+    /// What is counted off small indexes: open cases, the outbox, parked messages.
+    async fn counts(&self) -> Result<Outlook, StoreError> {
+        let mut counts = Outlook::default();
+        for row in &self.run(&operator::COUNTS, &[]).await? {
+            let failed = |error: tokio_postgres::Error| classify(&error);
+            let count = row.try_get(2).map_err(failed)?;
+            match row.try_get(0).map_err(failed)? {
+                "case" => counts.open_cases.push((row.get(1), count)),
+                "outbox" => {
+                    counts.outbox_depth = count;
+                    counts.outbox_oldest =
+                        row.try_get::<_, Option<i64>>(3).map_err(failed)?.map(Time);
+                }
+                _ => counts.parked = count,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The days after today that have a partition, by table.
+    async fn days_ahead(&self, now: Time) -> Result<Vec<(&'static str, i64)>, StoreError> {
+        let (first, last) = maintain::days_ahead(now);
+        let mut days = Vec::new();
+        for table in maintain::TABLES {
+            let rows = self.run(&checkup::DAYS, &[&table, &first, &last]).await?;
+            days.extend(rows.first().map(|row| (table, row.get(0))));
+        }
+        Ok(days)
     }
 }
 
-fn is(row: &Row, what: &str) -> bool {
-    row.get::<_, &str>(0) == what
-}
-
 fn named_count(row: &Row) -> (String, i64) {
-    (row.get(1), row.get(2))
+    (row.get(0), row.get(1))
 }
 
 /// A call that gets no answer says that its connection leads nowhere, and those that idle beside it
@@ -354,25 +378,30 @@ impl Store for PostgresStore {
     }
 
     async fn census(&self) -> Result<Census, StoreError> {
-        let tallies = self.tallies().await?;
-        let mut census = Census {
-            authorizations: tallies.healths,
-            verdicts: tallies.verdicts,
-            ..Census::default()
-        };
-        for row in &self.run(&operator::COUNTS, &[]).await? {
-            let failed = |error: tokio_postgres::Error| classify(&error);
-            match row.try_get(0).map_err(failed)? {
-                "case" => census.open_cases.push(named_count(row)),
-                "outbox" => {
-                    census.outbox_depth = row.try_get(2).map_err(failed)?;
-                    census.outbox_oldest =
-                        row.try_get::<_, Option<i64>>(3).map_err(failed)?.map(Time);
-                }
-                _ => census.parked = row.try_get(2).map_err(failed)?,
-            }
-        }
-        Ok(census)
+        let counts = self.counts().await?;
+        let verdicts = self.run(&operator::VERDICTS, &[]).await?;
+        Ok(Census {
+            authorizations: self.healths().await?,
+            open_cases: counts.open_cases,
+            outbox_depth: counts.outbox_depth,
+            outbox_oldest: counts.outbox_oldest,
+            verdicts: verdicts.iter().map(named_count).collect(),
+            parked: counts.parked,
+        })
+    }
+
+    async fn outlook(&self, now: Time) -> Result<Outlook, StoreError> {
+        let [from, overdue, later] = outlook::weeks(now);
+        let weeks = self.run(&outlook::EXPECTED, &[&from, &overdue, &later]).await?;
+        let [since, limit] = outlook::latest(now);
+        let at_one = self.run(&outlook::AT_ONE_INSTITUTION, &[&since, &limit]).await?;
+        Ok(Outlook {
+            authorizations: self.healths().await?,
+            expected: weeks.iter().map(|row| (row.get(0), row.get(1))).collect(),
+            at_one_institution: at_one.first().map_or(0, |row| row.get(0)),
+            days_ahead: self.days_ahead(now).await?,
+            ..self.counts().await?
+        })
     }
 
     async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {

@@ -59,7 +59,7 @@ impl Background {
             budget,
             publisher: Arc::clone(publisher),
             wall: Arc::new(SystemClock),
-            reads: relink_worker_followup::register_reads(registry).map_err(Failure::software)?,
+            reads: relink_worker_followup::Reads::unasked(registry).map_err(Failure::software)?,
             waiting: quietly,
         };
         let reconcile = Reconcile { observer, store: Arc::clone(store) };

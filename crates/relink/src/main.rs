@@ -6,6 +6,7 @@
 //! bus, the engine – is put together in [`wiring`]. No rule, no SQL and no AMQP here.
 
 mod background;
+mod broker_metrics;
 mod certificate;
 mod cli;
 mod failure;

@@ -13,7 +13,7 @@ use relink_engine::claim::Claim;
 use relink_engine::clock::Clock;
 use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::{Availability, Engine};
-use relink_engine::metrics::Metrics;
+use relink_engine::metrics::{Figures, Metrics};
 use relink_engine::outbox::Outbox;
 use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
@@ -257,8 +257,9 @@ impl Hosts {
             WorkQueue::Lifecycle => relink_worker_lifecycle::decode,
             WorkQueue::Upcoming => relink_worker_upcoming::decode,
             WorkQueue::Followup => {
-                let registry = Registry::new();
-                let metrics = relink_worker_followup::Metrics::register(&registry).map_err(text)?;
+                let (registry, counted) = (Registry::new(), engine.metrics.queue(queue.name()));
+                let metrics = relink_worker_followup::Metrics::register(&registry, counted.clone());
+                let metrics = metrics.map_err(text)?;
                 let observer = self.observer(process, Arc::clone(publisher), &Registry::new())?;
                 let (observer, duties) = (Some(observer), Duties::ALL);
                 let worker = Followup { subscriber, observer, duties, metrics };
@@ -283,7 +284,8 @@ impl Hosts {
         let never = CancellationToken::new();
         let registry = Registry::new();
         tokio::spawn(engine.outbox.clone().relay(LOOK, never.clone()));
-        let scheduler = Scheduler { engine, tick: LOOK, retention_days: 35 };
+        let figures = Figures::register(&registry).map_err(text)?;
+        let scheduler = Scheduler { engine, figures, tick: LOOK, retention_days: 35 };
         tokio::spawn(scheduler.run(never.clone()));
         let catch_up = CatchUp {
             client: self.client(process)?,
@@ -324,7 +326,7 @@ impl Hosts {
             budget: Arc::new(Budget::new(READS_PER_SECOND)),
             publisher,
             wall: Arc::new(process.clone()),
-            reads: relink_worker_followup::register_reads(registry).map_err(text)?,
+            reads: relink_worker_followup::Reads::unasked(registry).map_err(text)?,
             waiting: |_, _| {},
         })
     }

@@ -23,6 +23,7 @@ mod migrate;
 mod open;
 mod operator;
 mod outbox;
+mod outlook;
 mod parked;
 mod sql;
 mod store;

@@ -6,8 +6,11 @@ use rusqlite::Connection;
 use crate::error::classify;
 
 /// The steps of the schema; the version is how many were applied.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_parked.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_parked.sql"),
+    include_str!("../migrations/0003_outlook.sql"),
+];
 
 /// Brings the schema up to this version.
 pub(crate) fn migrate(connection: &Connection) -> Result<(), StoreError> {

@@ -52,12 +52,13 @@ const CASES: &str = "\
     SELECT state, closed_ms, outcome FROM cases WHERE home = ?1 AND scope = ?2 \
     ORDER BY opened_ms DESC, id DESC LIMIT ?3";
 
-const HEALTHS: &str = "SELECT health, count(*) FROM authorizations GROUP BY 1 ORDER BY 1";
+pub(crate) const HEALTHS: &str =
+    "SELECT health, count(*) FROM authorizations GROUP BY 1 ORDER BY 1";
 const VERDICTS: &str = "SELECT verdict, count(*) FROM inbox GROUP BY 1 ORDER BY 1";
-const OPEN_CASES: &str =
+pub(crate) const OPEN_CASES: &str =
     "SELECT reason, count(*) FROM cases WHERE closed_ms IS NULL GROUP BY 1 ORDER BY 1";
 const OUTBOX: &str = "SELECT count(*), min(decided_ms) FROM outbox";
-const PARKED: &str = "SELECT count(*) FROM parked WHERE requeue_ms IS NULL";
+pub(crate) const PARKED: &str = "SELECT count(*) FROM parked WHERE requeue_ms IS NULL";
 
 const WHY_PARKED: &str = "\
     SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = ?1 \

@@ -10,6 +10,7 @@ use relink_core::aggregate::Aggregate;
 use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
+use relink_engine::outlook::Outlook;
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
@@ -20,7 +21,7 @@ use rusqlite::Connection;
 use crate::day::day;
 use crate::inline::Inline;
 use crate::worker::Worker;
-use crate::{migrate, open, operator, outbox, parked, survey, transact};
+use crate::{migrate, open, operator, outbox, outlook, parked, survey, transact};
 
 /// A SQLite database that keeps Relink's state.
 ///
@@ -264,6 +265,10 @@ impl Store for SqliteStore {
 
     async fn census(&self) -> Result<Census, StoreError> {
         self.read(operator::census).await
+    }
+
+    async fn outlook(&self, now: Time) -> Result<Outlook, StoreError> {
+        self.read(move |connection| outlook::outlook(connection, now)).await
     }
 
     async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {

@@ -6,14 +6,16 @@ use std::time::Duration;
 use relink_bus::envelope::CloudEvent;
 use relink_bus::message::Delivery;
 use relink_bus::port::{ParkReason, Parking, Settlement, SubscribeError, Subscriber};
+use relink_bus::topology::RETRY_LADDER;
 use relink_core::command::About;
 use relink_core::id::Scope;
+use relink_core::time::Second;
 use relink_stripe::client::CallError;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
+use crate::metrics::{COMMANDS, Metrics};
 use crate::observe::{Observer, Trouble};
 use crate::reconcile_accounts::reconcile_accounts;
 use crate::refresh::refresh;
@@ -101,6 +103,7 @@ impl Followup {
     }
 
     async fn carry_out(&self, delivery: Delivery) {
+        self.count(&delivery);
         let done = self.see_to(&delivery).await;
         if matches!(done, Err(Undone::Trouble(Trouble::Publish(_)))) {
             // Not at once: it would only be handed out again to the same end.
@@ -111,10 +114,33 @@ impl Followup {
             let id = delivery.id.as_deref().unwrap_or_default();
             tracing::warn!(command.id = id, error = parking.error, "parked");
         }
+        if let Some(reason) = parked_for(&settlement, delivery.headers.attempts) {
+            self.metrics.queue.parked.inc(&reason);
+        }
         self.metrics.commands.with_label_values(&[result]).inc();
         self.subscriber.settle(vec![(delivery.receipt, settlement)]).await;
         if let Some(observer) = &self.observer {
             self.metrics.budget.set(observer.budget.rate());
+        }
+    }
+
+    /// Counts that a command is taken up, and how old it is by then.
+    fn count(&self, delivery: &Delivery) {
+        self.metrics.queue.deliveries.inc();
+        if delivery.redelivered {
+            self.metrics.queue.redelivered.inc();
+        }
+        // Without a key nothing waits: commands are only put away.
+        let (Some(observer), Some(decided_at)) = (&self.observer, delivery.timestamp_unix_s) else {
+            return;
+        };
+        let kind = delivery.kind.as_deref().unwrap_or(&delivery.routing_key);
+        let is = |command: &&str| kind.split('.').nth(1) == Some(*command);
+        if let Some(command) = COMMANDS.into_iter().find(|command| is(command)) {
+            let age = observer.wall.now().since(Second(decided_at).as_time());
+            let age = Duration::from_millis(age.0.max(0).unsigned_abs());
+            let ages = &self.metrics.command_age_seconds;
+            ages.with_label_values(&[command]).observe(age.as_secs_f64());
         }
     }
 
@@ -157,6 +183,16 @@ fn parsed<Data: DeserializeOwned>(
 /// Whose objects a command is about.
 pub(crate) fn scope_of(about: &About) -> Scope {
     Scope { livemode: about.livemode, stripe_account: about.stripe_account.clone() }
+}
+
+/// Why it is set aside, if it is: what is to be retried at the end of the ladder is as well.
+fn parked_for(settlement: &Settlement, attempts: u32) -> Option<ParkReason> {
+    let is_last = usize::try_from(attempts).is_ok_and(|rung| rung >= RETRY_LADDER.len());
+    match settlement {
+        Settlement::Park(parking) => Some(parking.reason),
+        Settlement::Retry(parking) if is_last => Some(parking.reason),
+        _ => None,
+    }
 }
 
 fn after(done: Result<(), Undone>) -> (&'static str, Settlement) {

@@ -32,5 +32,5 @@ mod refresh;
 mod verify;
 
 pub use followup::{Duties, Followup};
-pub use metrics::{Metrics, register_reads};
+pub use metrics::{Metrics, Reads};
 pub use observe::{Observer, Trouble, Waiting, quietly};

@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::IntCounterVec;
 use relink_bus::envelope::{Observed, ObservedKind, observation};
 use relink_bus::message::is_acceptable_id;
 use relink_bus::port::{PublishError, Publisher};
@@ -15,6 +14,9 @@ use relink_core::observation::{AccountObservation, Holder};
 use relink_engine::clock::Clock;
 use relink_stripe::client::{Budget, CallError, Client, Read};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::metrics::Reads;
 
 /// Waits between attempts of what nobody else tries again: with the client's own retries enough
 /// for a restart of Stripe's, and short enough that a person who watches understands.
@@ -38,8 +40,8 @@ pub struct Observer {
     pub publisher: Arc<dyn Publisher>,
     /// The machine's clock.
     pub wall: Arc<dyn Clock>,
-    /// Reads by object and result.
-    pub reads: IntCounterVec,
+    /// What is counted of reads.
+    pub reads: Reads,
     /// Told before something is tried again.
     pub waiting: Waiting,
 }
@@ -238,9 +240,13 @@ impl Observer {
         object: &str,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let read = self.budget.spend(call).await;
+        let asked = Instant::now();
+        let turn = self.budget.take().await;
+        self.reads.wait_seconds.observe(asked.elapsed().as_secs_f64());
+        let read = call.await;
+        self.budget.heed(turn, &read);
         let result = read.as_ref().map_or_else(CallError::as_str, |_| "ok");
-        self.reads.with_label_values(&[object, result]).inc();
+        self.reads.results.with_label_values(&[object, result]).inc();
         read
     }
 

@@ -20,7 +20,9 @@ use crate::stand::{API_KEY, Kept, Steps, client};
 pub(crate) fn run(source: &mut Source<'_>) {
     let subscriber = Arc::new(Once::of(source));
     let publisher = Arc::new(Kept::default());
-    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let engine = relink_engine::metrics::Metrics::register(&Registry::new()).unwrap();
+    let counted = engine.queue("relink.followup").clone();
+    let metrics = Metrics::register(&Registry::new(), counted).unwrap();
     let observer = Observer {
         client: client(source),
         budget: Arc::new(Budget::new(1_000.0)),

@@ -80,7 +80,7 @@ pub(super) fn observer(
     publisher: Arc<dyn Publisher>,
 ) -> Result<Observer, Failure> {
     let reads =
-        relink_worker_followup::register_reads(&Registry::new()).map_err(Failure::software)?;
+        relink_worker_followup::Reads::unasked(&Registry::new()).map_err(Failure::software)?;
     Ok(Observer { client, budget, publisher, wall: Arc::new(SystemClock), reads, waiting })
 }
 

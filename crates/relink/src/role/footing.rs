@@ -7,13 +7,13 @@ use relink_bus::port::Publisher;
 use relink_engine::clock::SystemClock;
 use relink_engine::engine::{Availability, Engine};
 use relink_engine::store::Store;
-use relink_rabbitmq::{RabbitConfig, RabbitPublisher};
+use relink_rabbitmq::{BrokerState, RabbitConfig, RabbitPublisher};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::settings::{Choices, Database};
 use crate::telemetry::Readiness;
-use crate::{shutdown, wiring};
+use crate::{broker_metrics, shutdown, wiring};
 
 /// The beginnings of such a role: nothing is connected yet.
 pub(super) struct Footing {
@@ -24,11 +24,22 @@ pub(super) struct Footing {
 }
 
 impl Footing {
-    pub(super) fn new(role: &str, amqp: &RabbitConfig) -> Result<Self, Failure> {
+    /// `consuming`: the connections of the role's consumers, each with its queue.
+    pub(super) fn new(
+        role: &str,
+        amqp: &RabbitConfig,
+        consuming: Vec<(&'static str, BrokerState)>,
+    ) -> Result<Self, Failure> {
+        let stop = shutdown::on_signal()?;
+        let registry = wiring::registry(role)?;
+        let publisher = RabbitPublisher::new(amqp.clone());
+        let mut connections = vec![(broker_metrics::PUBLISH, publisher.state().clone())];
+        connections.extend(consuming);
+        broker_metrics::register(&registry, connections)?;
         Ok(Self {
-            stop: shutdown::on_signal()?,
-            registry: wiring::registry(role)?,
-            publisher: Arc::new(RabbitPublisher::new(amqp.clone())),
+            stop,
+            registry,
+            publisher: Arc::new(publisher),
             database: Availability::default(),
         })
     }

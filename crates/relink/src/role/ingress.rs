@@ -10,7 +10,7 @@ use crate::cli::IngressArgs;
 use crate::failure::Failure;
 use crate::settings::Problems;
 use crate::telemetry::{Readiness, bind, start_logging};
-use crate::{certificate, shutdown, wiring};
+use crate::{broker_metrics, certificate, shutdown, wiring};
 
 pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
@@ -28,6 +28,8 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let stop = shutdown::on_signal()?;
     let registry = wiring::registry("ingress")?;
     let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
+    let connection = (broker_metrics::PUBLISH, publisher.state().clone());
+    broker_metrics::register(&registry, vec![connection])?;
     let ingress = Ingress::new(webhook.config, Arc::clone(&publisher) as _, &registry)
         .map_err(Failure::software)?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;

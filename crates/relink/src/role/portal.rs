@@ -46,7 +46,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let footing = Footing::new("portal", &amqp)?;
+    let footing = Footing::new("portal", &amqp, Vec::new())?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
     let certificate = certificate::keep_fresh(certificate.flatten(), &registry, stop.clone())?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use relink_bus::parked::ParkedMessages;
 use relink_engine::balance::Bookkeeper;
 use relink_engine::clock::SystemClock;
+use relink_engine::metrics::Figures;
 use relink_engine::outbox::SWEEP;
 use relink_engine::scheduler::Scheduler;
 use relink_rabbitmq::RabbitParked;
@@ -37,7 +38,7 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let footing = Footing::new("scheduler", &amqp)?;
+    let footing = Footing::new("scheduler", &amqp, Vec::new())?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let readiness = footing.readiness();
     let undone = "events that are not delivered stay unnoticed";
@@ -57,7 +58,8 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         let relay = engine.outbox.clone().relay(SWEEP, footing.stop.clone());
         let (tick, retention_days) = (retention.tick, retention.days);
         tracing::info!(broker = amqp.broker(), "scheduler");
-        let scheduler = Scheduler { engine, tick, retention_days }.run(footing.stop);
+        let figures = Figures::register(registry).map_err(Failure::software)?;
+        let scheduler = Scheduler { engine, figures, tick, retention_days }.run(footing.stop);
         tokio::join!(relay, scheduler, background, bookkeeper);
         Ok(())
     };

@@ -11,8 +11,9 @@ use relink_bus::topology::WorkQueue;
 use relink_engine::balance::Bookkeeper;
 use relink_engine::clock::{Clock, SystemClock};
 use relink_engine::consume::Order;
-use relink_engine::engine::Availability;
+use relink_engine::engine::{Availability, Engine};
 use relink_engine::link::Links;
+use relink_engine::metrics::Figures;
 use relink_engine::outbox::SWEEP;
 use relink_engine::parked::{Requeuer, StoreLot};
 use relink_engine::scheduler::Scheduler;
@@ -196,8 +197,7 @@ impl Embedded {
             None => None,
         };
         let relay = engine.outbox.clone().relay(SWEEP, stop.clone());
-        let Retention { tick, days: retention_days } = self.retention;
-        let scheduler = Scheduler { engine: engine.clone(), tick, retention_days };
+        let scheduler = schedule(engine.clone(), &self.retention, &registry)?;
         let parts = Parts {
             engine,
             publisher,
@@ -228,6 +228,15 @@ impl Embedded {
             tokio::join!(workers, servers, relay, scheduler.run(stop.clone()), background, beside);
         result
     }
+}
+
+fn schedule(
+    engine: Engine,
+    retention: &Retention,
+    registry: &Registry,
+) -> Result<Scheduler, Failure> {
+    let figures = Figures::register(registry).map_err(Failure::software)?;
+    Ok(Scheduler { engine, figures, tick: retention.tick, retention_days: retention.days })
 }
 
 /// What puts parked messages back, and what counts them.

@@ -50,11 +50,12 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     };
     amqp.prefetch = prefetch;
 
-    let footing = Footing::new("worker", &amqp)?;
-    let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
-    let mut readiness = footing.readiness();
     let subscribers: Vec<(WorkQueue, Arc<RabbitSubscriber>)> =
         queues.iter().map(|queue| (*queue, Arc::new(subscriber(&amqp, *queue)))).collect();
+    let consuming = subscribers.iter().map(|(queue, one)| (queue.name(), one.state().clone()));
+    let footing = Footing::new("worker", &amqp, consuming.collect())?;
+    let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
+    let mut readiness = footing.readiness();
     for (queue, subscriber) in &subscribers {
         let subscriber = Arc::clone(subscriber);
         readiness.needs(queue.name(), move || subscriber.is_ready());
@@ -136,8 +137,12 @@ pub(super) async fn run_all(
             let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
             consumers.spawn(consumer.run(stop));
         } else if let Some((stripe, duties)) = parts.followup.take() {
-            let metrics = Metrics::register(&parts.registry).map_err(Failure::software)?;
+            let counted = parts.engine.metrics.queue(queue.name()).clone();
+            let metrics = Metrics::register(&parts.registry, counted).map_err(Failure::software)?;
             let budget = Budget::new(stripe.reads_per_second);
+            if stripe.client.is_some() {
+                metrics.budget.set(budget.rate());
+            }
             let observer = stripe.client.map(|client| Observer {
                 client,
                 budget: Arc::new(budget),

@@ -10,6 +10,7 @@ use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::clock::Clock as _;
+use relink_engine::outlook::Outlook;
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
@@ -193,6 +194,9 @@ impl Store for GatedStore {
     }
     async fn census(&self) -> Result<Census, StoreError> {
         self.inner().census().await
+    }
+    async fn outlook(&self, now: Time) -> Result<Outlook, StoreError> {
+        self.inner().outlook(now).await
     }
     async fn maintain(&self, now: Time, retention_days: u32) -> Result<(), StoreError> {
         self.call("maintain", self.inner().maintain(now, retention_days)).await

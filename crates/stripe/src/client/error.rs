@@ -159,6 +159,8 @@ impl CallError {
     }
 
     /// The reason's name in metrics.
+    ///
+    /// All of them are in [`CallError::NAMES`].
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::NotFound(_) => "not_found",
@@ -175,6 +177,22 @@ impl CallError {
             Self::Malformed { .. } => "malformed",
         }
     }
+
+    /// Every name that [`CallError::as_str`] gives.
+    pub const NAMES: [&'static str; 12] = [
+        "not_found",
+        "unauthorized",
+        "permission",
+        "other_mode",
+        "preview_missing",
+        "account_inactive",
+        "rate_limited",
+        "refused",
+        "server",
+        "timeout",
+        "connection",
+        "malformed",
+    ];
 
     /// What Stripe said, where it said anything.
     pub fn trace(&self) -> Option<&Trace> {

@@ -158,6 +158,7 @@ mod tests {
             id: "live:fcauth_1:case-1".into(),
             reason: Reason::Inactive,
             opened_at: Time(1_767_225_600_000),
+            began_at: None,
             prompt_due: None,
             prompted_at: None,
             reminded_at: None,
