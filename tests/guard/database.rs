@@ -21,10 +21,6 @@ use crate::figures::Figures;
 /// A full batch, and a small one.
 const SIZES: [usize; 2] = [256, 16];
 
-/// How often each batch is counted. A count can only be too high, when the machine let the client
-/// rest in the middle of a flight: the least of them is true.
-const TIMES: usize = 3;
-
 #[test]
 fn a_batch_takes_as_many_flights_and_statements_as_the_figures_say_whatever_its_size() {
     with_database(|url| Box::pin(hold(url, true)));
@@ -41,46 +37,37 @@ async fn hold(url: String, prepare: bool) {
     let counter = Counter::before(server).await;
     let through = url.replacen(&server.to_string(), &counter.address().to_string(), 1);
     let config = PostgresConfig { prepare, pool_size: 1, ..PostgresConfig::new(through) };
-    let bench = Bench { store: PostgresStore::connect(config).await.unwrap(), counter };
-    // Connections and statements are made once, at the first batch.
-    bench.transact(&[linked(0, "first")]).await;
+    let client = counter.runtime_of_client();
+    let judged = tokio::task::spawn_blocking(move || client.block_on(judge(config, counter)));
+    judged.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+}
+
+async fn judge(config: PostgresConfig, counter: Counter) {
+    let line = Line { store: PostgresStore::connect(config).await.unwrap(), counter };
+    // Connections and statements are made once, for the first batches.
+    line.live(1).await;
     let mut judge = Figures::read().judge("a batch at the database");
     for size in SIZES {
-        for (name, counts) in bench.count(size).await {
-            judge.exactly(name, "flights", counts.flights);
-            judge.exactly(name, "statements", counts.statements);
+        for (about, counts) in line.live(size).await {
+            judge.exactly(about, "flights", counts.flights);
+            judge.exactly(about, "statements", counts.statements);
         }
     }
     judge.done();
 }
 
 /// A store behind a link that counts.
-struct Bench {
+struct Line {
     store: PostgresStore,
     counter: Counter,
 }
 
-impl Bench {
-    /// What batches of so many events take, by what they are about; each event of another customer.
-    async fn count(&self, size: usize) -> Vec<(&'static str, Counts)> {
-        let mut least: Vec<(&'static str, Counts)> = Vec::new();
-        for time in 0..TIMES {
-            let counted = self.live(&format!("{size}_{time}"), size).await;
-            if least.is_empty() {
-                least = counted;
-                continue;
-            }
-            for ((_, least), (_, counted)) in least.iter_mut().zip(counted) {
-                *least = (*least).min(counted);
-            }
-        }
-        least
-    }
-
-    /// What happens to some accounts, one batch after the other.
-    async fn live(&self, name: &str, size: usize) -> Vec<(&'static str, Counts)> {
+impl Line {
+    /// What batches of so many events take, one after the other, each event of another customer.
+    async fn live(&self, size: usize) -> Vec<(&'static str, Counts)> {
+        let name = size.to_string();
         let all = |one: fn(usize, &str) -> Input| -> Vec<Input> {
-            (0..size).map(|number| one(number, name)).collect()
+            (0..size).map(|number| one(number, &name)).collect()
         };
         let mut counted = Vec::new();
         for (about, inputs, verdict) in [

@@ -1,22 +1,25 @@
 //! A link to PostgreSQL that counts: how often its client waits, and for how many statements.
 //!
-//! Answers are held back until the client sends nothing more, and then handed over all at once. So
-//! whatever it can send without an answer is one flight, however fast the server is.
+//! Answers are held back until the client waits for them, and then handed over all at once. So
+//! whatever it can send without an answer is one flight, however fast the server is. That it waits
+//! is told by its runtime, which has nothing left to do, so a machine that lets the client rest in
+//! the middle of a flight makes no difference.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-/// When a client that sends nothing is taken to wait. What belongs to one flight is sent within
-/// microseconds; only a machine that lets a process rest for this long in between makes two of it.
-const QUIET: Duration = Duration::from_millis(20);
+/// How long a client has to have nothing to do: what it has sent last is here by then.
+const QUIET: Duration = Duration::from_millis(10);
 
 /// The most that is read at once.
 const PIECE_BYTES: usize = 65_536;
@@ -30,30 +33,43 @@ pub struct Counts {
     pub statements: u64,
 }
 
-/// A port in front of a server.
+/// A port in front of a server, for one client on a runtime of its own.
 pub struct Counter {
     address: SocketAddr,
     counts: Arc<Mutex<Counts>>,
+    turns: Arc<Turns>,
     listening: JoinHandle<()>,
 }
 
 impl Counter {
-    /// Listens in front of the server; what opens and ends connections is not counted. TLS cannot
-    /// be looked into.
+    /// Listens in front of the server; what opens connections is not counted. TLS cannot be looked
+    /// into.
     ///
     /// # Panics
     /// When there is no port to listen on.
     pub async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(crate::process::free_address()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let counts = Arc::new(Mutex::default());
-        let listening = tokio::spawn(listen(listener, server, Arc::clone(&counts)));
-        Self { address, counts, listening }
+        let (counts, turns) = (Arc::new(Mutex::default()), Arc::new(Turns::default()));
+        let listening =
+            tokio::spawn(listen(listener, server, Arc::clone(&counts), Arc::clone(&turns)));
+        Self { address, counts, turns, listening }
     }
 
     /// Where to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the client runs on, and nobody else: it is seen to wait when this has nothing to do.
+    ///
+    /// # Panics
+    /// When the machine has nothing left to make it of.
+    pub fn runtime_of_client(&self) -> Runtime {
+        let (rests, goes_on) = (Arc::clone(&self.turns), Arc::clone(&self.turns));
+        let mut runtime = Builder::new_current_thread();
+        runtime.on_thread_park(move || rests.turn()).on_thread_unpark(move || goes_on.turn());
+        runtime.enable_all().build().unwrap()
     }
 
     /// What has been counted since this was asked last.
@@ -65,18 +81,43 @@ impl Counter {
     }
 }
 
+/// How often the client's thread has begun to rest or to go on: odd while it rests.
+#[derive(Default)]
+struct Turns(AtomicU64);
+
+impl Turns {
+    fn turn(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has rested ever since.
+    fn rests_since(&self, then: u64) -> bool {
+        then % 2 == 1 && self.now() == then
+    }
+}
+
 impl Drop for Counter {
     fn drop(&mut self) {
         self.listening.abort();
     }
 }
 
-async fn listen(listener: TcpListener, server: SocketAddr, counts: Arc<Mutex<Counts>>) {
+async fn listen(
+    listener: TcpListener,
+    server: SocketAddr,
+    counts: Arc<Mutex<Counts>>,
+    turns: Arc<Turns>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let Ok(server) = TcpStream::connect(server).await else { continue };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        connections.spawn(Connection::new(client, server).carry(Arc::clone(&counts)));
+        connections
+            .spawn(Connection::new(client, server, Arc::clone(&turns)).carry(Arc::clone(&counts)));
     }
 }
 
@@ -89,10 +130,11 @@ struct Connection {
     answers: UnboundedReceiver<Vec<u8>>,
     asked: Frames,
     answered: Frames,
+    turns: Arc<Turns>,
 }
 
 impl Connection {
-    fn new(client: TcpStream, server: TcpStream) -> Self {
+    fn new(client: TcpStream, server: TcpStream, turns: Arc<Turns>) -> Self {
         let (from_client, to_client) = client.into_split();
         let (mut from_server, to_server) = server.into_split();
         let (say, answers) = unbounded_channel();
@@ -105,7 +147,7 @@ impl Connection {
             }
         });
         let (asked, answered) = (Frames::default(), Frames::default());
-        Self { from_client, to_client, to_server, answers, asked, answered }
+        Self { from_client, to_client, to_server, answers, asked, answered, turns }
     }
 
     /// Until one of the two ends it.
@@ -159,10 +201,14 @@ impl Connection {
             let kinds = self.asked.push(&piece);
             expected += kinds.iter().filter(|kind| matches!(kind, b'S' | b'Q')).count() as u64;
             self.to_server.write_all(&piece).await.ok()?;
-            match timeout(QUIET, read(&mut self.from_client)).await {
-                Ok(more) => piece = more?,
-                Err(_quiet) => return Some(expected),
-            }
+            piece = loop {
+                let then = self.turns.now();
+                match timeout(QUIET, read(&mut self.from_client)).await {
+                    Ok(more) => break more?,
+                    Err(_) if self.turns.rests_since(then) => return Some(expected),
+                    Err(_) => {}
+                }
+            };
         }
     }
 }
