@@ -95,7 +95,7 @@ mod postgres_only {
     mod suite {
         pub(super) use crate::store_suite::postgres_only::*;
     }
-    use super::store_suite::place::with_database;
+    use relink_tests::database::with_database;
 
     macro_rules! stamp {
         ($($test:ident)*) => {

@@ -13,7 +13,9 @@
 pub mod api;
 pub mod authority;
 pub mod captured;
+pub mod database;
 pub mod feed;
+pub mod flights;
 pub mod foreign;
 pub mod http;
 pub mod ledger;

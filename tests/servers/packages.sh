@@ -28,6 +28,7 @@ find_wished_packages() {
     WISHED_PACKAGES=()
     [[ -x /usr/sbin/pgbouncer ]] || WISHED_PACKAGES+=(pgbouncer)
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || WISHED_PACKAGES+=(libfaketime)
+    command -v valgrind >/dev/null || WISHED_PACKAGES+=(valgrind)
     python_has jsonschema || WISHED_PACKAGES+=(python3-jsonschema)
     python_has pip || WISHED_PACKAGES+=(python3-pip)
     ((${#WISHED_PACKAGES[@]} == 0))

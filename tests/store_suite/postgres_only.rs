@@ -9,9 +9,9 @@ use relink_core::time::{Second, Time};
 use relink_engine::store::{Heard, Selection, Store, StoreError, Writes};
 use relink_postgres::{PostgresConfig, PostgresStore, migrate};
 
+use relink_tests::database::{connect, execute};
 use relink_tests::wait::until;
 
-use super::place::{connect, execute};
 use super::world::*;
 
 async fn ready(url: &str) -> PostgresStore {

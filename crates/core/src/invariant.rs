@@ -91,10 +91,12 @@ mod of_decision {
     use crate::time::Time;
     use crate::world::World;
 
-    /// Checks what a decision touched.
+    /// Checks what a decision touched. A function of its own in the machine's code as well, so that
+    /// whoever counts what a decision costs can leave it out.
     ///
     /// # Panics
     /// When an invariant is broken.
+    #[inline(never)]
     pub(crate) fn assert_decision(
         world: &World,
         input: &Input,

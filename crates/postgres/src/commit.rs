@@ -2,43 +2,99 @@
 
 use std::collections::BTreeSet;
 
+use bytes::BytesMut;
 use relink_core::id::{AccountKey, Home, HomeKey};
 use relink_core::world::World;
 use relink_engine::store::{StoreError, Writes};
 
-use crate::columns::{Accounts, Homes, Keys};
+use crate::columns::{Accounts, Homes, Keys, Param};
 use crate::error::Fault;
 use crate::gather::Held;
 use crate::record_columns::{Cases, History, Inbox, Outbox};
 use crate::session::{self, Session};
-use crate::sql;
+use crate::sql::{self, Sql};
 
 pub(crate) async fn commit(session: &Session, writes: &Writes, held: &Held) -> Result<(), Fault> {
-    let world = &writes.world;
-    let (homes, void_homes) = plan_homes(world, held)?;
-    let void_accounts = Keys::of_accounts(held.new_accounts.difference(&world.changed_accounts));
-    let void_homes = Keys::of_homes(void_homes);
-    let accounts = plan_accounts(world, held)?;
-    let inbox = Inbox::of(&writes.inbox);
-    let history = History::of(&writes.history);
-    let outbox = Outbox::of(&writes.outbox);
-    let cases = Cases::of(&writes.cases)?;
-    let flight = [
-        (void_accounts.ids.len(), &sql::DELETE_ACCOUNTS, &void_accounts.params()[..]),
-        (void_homes.ids.len(), &sql::DELETE_HOMES, &void_homes.params()),
-        (accounts.states.len(), &sql::WRITE_ACCOUNTS, &accounts.params()),
-        (homes.states.len(), &sql::WRITE_HOMES, &homes.params()),
-        (inbox.ats.len(), &sql::WRITE_INBOX, &inbox.params()),
-        (history.ats.len(), &sql::WRITE_HISTORY, &history.params()),
-        (outbox.bodies.len(), &sql::WRITE_OUTBOX, &outbox.params()),
-        (cases.states.len(), &sql::WRITE_CASES, &cases.params()),
-    ];
-    let sends = flight
-        .iter()
-        .filter(|(rows, ..)| *rows > 0)
-        .map(|(_, sql, params)| session.query(sql, params))
-        .collect();
+    let plan = Plan::of(writes, held)?;
+    let flight = plan.flight();
+    let sends = flight.iter().map(|(sql, params)| session.query(sql, params)).collect();
     Ok(session::commit(session, sends).await?)
+}
+
+/// How many bytes the values of a commit's statements take on the way to the server.
+///
+/// It does what [`Store::transact`](relink_engine::store::Store::transact) does between deciding
+/// and sending, so that what this costs can be counted without a server.
+///
+/// # Errors
+/// What was decided cannot be written; see [`StoreError::Refused`].
+pub fn encoded_bytes(writes: &Writes) -> Result<usize, StoreError> {
+    let world = &writes.world;
+    // As if all of it had been there, and is locked.
+    let settled = world.changed_accounts.iter().filter_map(|key| world.home_of(key));
+    let homes: BTreeSet<HomeKey> = world.changed_homes.iter().chain(settled).cloned().collect();
+    let accounts = world.changed_accounts.clone();
+    let held = Held { accounts, homes: homes.clone(), known_homes: homes, ..Held::default() };
+    let plan = Plan::of(writes, &held)?;
+    let mut bytes = BytesMut::new();
+    for (sql, params) in plan.flight() {
+        for (param, kind) in params.into_iter().zip(sql.types) {
+            param
+                .to_sql_checked(kind, &mut bytes)
+                .map_err(|error| StoreError::Refused(error.to_string()))?;
+        }
+    }
+    Ok(bytes.len())
+}
+
+/// What is to be written, as columns.
+struct Plan<'a> {
+    void_accounts: Keys<'a>,
+    void_homes: Keys<'a>,
+    accounts: Accounts<'a>,
+    homes: Homes<'a>,
+    inbox: Inbox<'a>,
+    history: History<'a>,
+    outbox: Outbox<'a>,
+    cases: Cases<'a>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(writes: &'a Writes, held: &'a Held) -> Result<Self, Fault> {
+        let world = &writes.world;
+        let (homes, void_homes) = plan_homes(world, held)?;
+        let void_accounts = held.new_accounts.difference(&world.changed_accounts);
+        Ok(Self {
+            void_accounts: Keys::of_accounts(void_accounts),
+            void_homes: Keys::of_homes(void_homes),
+            accounts: plan_accounts(world, held)?,
+            homes,
+            inbox: Inbox::of(&writes.inbox),
+            history: History::of(&writes.history),
+            outbox: Outbox::of(&writes.outbox),
+            cases: Cases::of(&writes.cases)?,
+        })
+    }
+
+    /// The statements that have rows, in order, with their values.
+    fn flight(&self) -> Vec<(&'static Sql, Vec<Param<'_>>)> {
+        let all: [(usize, &'static Sql, Vec<Param<'_>>); 8] = [
+            (
+                self.void_accounts.ids.len(),
+                &sql::DELETE_ACCOUNTS,
+                self.void_accounts.params().into(),
+            ),
+            (self.void_homes.ids.len(), &sql::DELETE_HOMES, self.void_homes.params().into()),
+            (self.accounts.states.len(), &sql::WRITE_ACCOUNTS, self.accounts.params().into()),
+            (self.homes.states.len(), &sql::WRITE_HOMES, self.homes.params().into()),
+            (self.inbox.ats.len(), &sql::WRITE_INBOX, self.inbox.params().into()),
+            (self.history.ats.len(), &sql::WRITE_HISTORY, self.history.params().into()),
+            (self.outbox.bodies.len(), &sql::WRITE_OUTBOX, self.outbox.params().into()),
+            (self.cases.states.len(), &sql::WRITE_CASES, self.cases.params().into()),
+        ];
+        let filled = all.into_iter().filter(|(rows, ..)| *rows > 0);
+        filled.map(|(_, sql, params)| (sql, params)).collect()
+    }
 }
 
 fn plan_accounts<'a>(world: &'a World, held: &Held) -> Result<Accounts<'a>, Fault> {

@@ -1,9 +1,10 @@
 //! Relink's state in PostgreSQL: the port `relink_engine::store::Store`.
 //!
-//! A batch is one transaction of READ COMMITTED with five flights, each of them several
+//! A batch is one transaction of READ COMMITTED with three to five flights, each of them several
 //! statements sent without waiting in between: lock the accounts; lock the holders, where an
-//! account may have replaced another; lock and load the homes and look into the ledger; (decide);
-//! write and commit. It works through a transaction-mode pooler, given `prepare: false`.
+//! account may have replaced another; lock and load the homes and look into the ledger; look at
+//! what took over, for timers; (decide); write and commit. It works through a transaction-mode
+//! pooler, given `prepare: false`.
 //!
 //! **Invariants**
 //! 1. Locks are taken in one order: named accounts, holders, homes; each sorted.
@@ -43,6 +44,7 @@ mod survey;
 mod transact;
 
 pub use checkup::{Checkup, Days, Holder, Lacking, Schema, Server};
+pub use commit::encoded_bytes;
 pub use config::PostgresConfig;
 pub use migrate::{Migration, migrate};
 pub use rights::Role;
