@@ -107,6 +107,10 @@ fn replacement(newer: Placed<'_>, old: Placed<'_>) -> Option<(HomeKey, Arc<str>,
 /// had stopped working.
 fn replaces(newer: &Account, old: &Account) -> Option<Second> {
     let created = *value(&newer.created)?;
+    if value(&old.created) == Some(&created) {
+        // Linked in one second: nothing tells which of the two is the newer one.
+        return None;
+    }
     let last_good = old.active.map(|stamp| stamp.0).or_else(|| value(&old.created).copied());
     let later = last_good.is_none_or(|last_good| created >= last_good);
     // That it was inactive once, and not that it is now: it may have been disconnected since.

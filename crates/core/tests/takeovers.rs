@@ -48,6 +48,21 @@ fn a_new_account_is_matched_by_its_digits_and_never_by_the_bank_alone() {
     assert_eq!(body.unmatched_new, ["fca_z".into()].to_vec());
 }
 
+#[test]
+fn of_two_that_were_linked_in_one_second_neither_replaces_the_other() {
+    let mut desk = Desk::new(0);
+    let one = Truth::new("fca_a", X);
+    let mut other = Truth::new("fca_n", Y);
+    other.last4 = one.last4.clone();
+    let broken = other.clone().inactive("access_denied", "relink_required");
+    desk.see(one.event(0));
+    desk.see(broken.event(0));
+    desk.see(one.event(0));
+    assert_eq!(desk.count("prompt_relink"), 1);
+    assert_eq!(desk.count("withdraw_relink"), 0);
+    assert!(desk.aggregate(Y).state.case.is_some());
+}
+
 /// Accounts break, one is linked anew and later moves itself: the move is what counts, in
 /// whichever order the two are told.
 #[test]

@@ -10,7 +10,7 @@ pub(crate) struct HealthcheckArgs {
     /// Ask whether it runs (/healthz), not whether it can work (/readyz)
     #[arg(long)]
     pub(crate) live: bool,
-    /// Where the role serves /metrics, /healthz and /readyz; a wildcard address means this machine
+    /// Where /metrics, /healthz and /readyz are served; `off` for nowhere
     #[arg(long, env = "RELINK_ADMIN_LISTEN", default_value = "127.0.0.1:9090")]
     pub(crate) admin_listen: String,
 }
