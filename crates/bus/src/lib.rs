@@ -2,7 +2,8 @@
 //!
 //! Names of exchanges, queues and routing keys are data in [`topology`]; what travels is a
 //! [`Message`](message::Message); commands and observations are CloudEvents, see [`envelope`];
-//! their JSON Schemas come from the types, see [`schema`]. [`port`] is what an adapter offers:
+//! their JSON Schemas come from the types, see [`schema`], and so does the document that describes
+//! all of it to others, see [`asyncapi`]. [`port`] is what an adapter offers:
 //! a confirmed [`Publisher`](port::Publisher) and a [`Subscriber`](port::Subscriber) whose
 //! deliveries are settled explicitly. [`in_process`] implements both for a single process.
 //!
@@ -14,6 +15,7 @@
 
 pub use relink_core::bug;
 
+pub mod asyncapi;
 pub mod envelope;
 pub mod in_process;
 pub mod message;

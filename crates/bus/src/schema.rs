@@ -4,7 +4,8 @@ use relink_core::command::{
     EscalateRelink, PauseData, PromptRelink, ReconcileAccounts, RefreshData, RemindRelink,
     ReplaceAccount, ResumeData, VerifyAccounts, WithdrawRelink,
 };
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::envelope::{CloudEvent, ObservedKind, command_type};
@@ -34,29 +35,35 @@ struct ObservedData {
 
 /// Every schema, commands first.
 pub fn all() -> Vec<MessageSchema> {
+    every(&SchemaSettings::draft2020_12())
+}
+
+/// The same in another dialect.
+pub(crate) fn every(dialect: &SchemaSettings) -> Vec<MessageSchema> {
     let mut schemas = vec![
-        command::<PromptRelink>("prompt_relink"),
-        command::<RemindRelink>("remind_relink"),
-        command::<WithdrawRelink>("withdraw_relink"),
-        command::<EscalateRelink>("escalate_relink"),
-        command::<PauseData>("pause_data"),
-        command::<ResumeData>("resume_data"),
-        command::<RefreshData>("refresh_data"),
-        command::<ReplaceAccount>("replace_account"),
-        command::<VerifyAccounts>("verify_accounts"),
-        command::<ReconcileAccounts>("reconcile_accounts"),
+        command::<PromptRelink>("prompt_relink", dialect),
+        command::<RemindRelink>("remind_relink", dialect),
+        command::<WithdrawRelink>("withdraw_relink", dialect),
+        command::<EscalateRelink>("escalate_relink", dialect),
+        command::<PauseData>("pause_data", dialect),
+        command::<ResumeData>("resume_data", dialect),
+        command::<RefreshData>("refresh_data", dialect),
+        command::<ReplaceAccount>("replace_account", dialect),
+        command::<VerifyAccounts>("verify_accounts", dialect),
+        command::<ReconcileAccounts>("reconcile_accounts", dialect),
     ];
     for kind in [ObservedKind::Account, ObservedKind::Authorization, ObservedKind::Session] {
-        schemas.push(titled(kind.key().to_owned(), schema_for!(CloudEvent<ObservedData>)));
+        schemas.push(titled::<CloudEvent<ObservedData>>(kind.key().to_owned(), dialect));
     }
     schemas
 }
 
-fn command<Data: JsonSchema>(name: &str) -> MessageSchema {
-    titled(command_type(name), schema_for!(CloudEvent<Data>))
+fn command<Data: JsonSchema>(name: &str, dialect: &SchemaSettings) -> MessageSchema {
+    titled::<CloudEvent<Data>>(command_type(name), dialect)
 }
 
-fn titled(kind: String, mut schema: Schema) -> MessageSchema {
+fn titled<Body: JsonSchema>(kind: String, dialect: &SchemaSettings) -> MessageSchema {
+    let mut schema = dialect.clone().into_generator().into_root_schema_for::<Body>();
     schema.insert("title".to_owned(), Value::String(kind.clone()));
     if let Some(constant) = schema.pointer_mut("/properties/type") {
         *constant = serde_json::json!({ "const": kind });

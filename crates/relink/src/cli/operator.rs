@@ -125,4 +125,7 @@ pub(crate) struct ForecastArgs {
 pub(crate) struct SchemaArgs {
     /// Only this type, such as prompt_relink or relink.prompt_relink.v1
     pub(crate) kind: Option<String>,
+    /// The whole contract on the wire instead, as an AsyncAPI 3.0 document
+    #[arg(long, conflicts_with = "kind")]
+    pub(crate) asyncapi: bool,
 }

@@ -1,5 +1,6 @@
-//! `relink schema`: the JSON Schemas of everything that is published.
+//! `relink schema`: the JSON Schemas of everything that is published, and the AsyncAPI document.
 
+use relink_bus::asyncapi;
 use relink_bus::schema::{self, MessageSchema};
 
 use crate::cli::SchemaArgs;
@@ -7,6 +8,10 @@ use crate::failure::Failure;
 use crate::output::print;
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
+    if args.asyncapi {
+        let document = serde_json::to_string_pretty(&asyncapi::document());
+        return print(&document.map_err(Failure::software)?);
+    }
     let all = schema::all();
     let text = match &args.kind {
         None => {
