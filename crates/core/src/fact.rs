@@ -209,6 +209,14 @@ impl Deciding<'_> {
             let wanted = account.inactive.map_or(second, |stamp| stamp.0);
             self.ask_account(aggregate, id, Because::UnknownDetails, wanted);
         }
+        if account.is_unexplained()
+            && merged.stale
+            && is_event
+            && seen.status == Some(Status::Active)
+        {
+            // Siblings may have come back with it, and what is known of theirs be as old.
+            self.suspect_siblings(aggregate, id, seen.stamp);
+        }
         if account.is_unexplained() && !merged.stale {
             if is_event && !read_since {
                 self.ask_account(aggregate, id, Because::UnknownDetails, second);

@@ -122,6 +122,26 @@ fn a_recovery_that_is_told_late_shows_that_the_known_details_are_of_another_outa
 }
 
 #[test]
+fn a_recovery_that_is_told_late_makes_the_details_of_siblings_doubtful_too() {
+    let mut desk = Desk::new(5);
+    let told = |truth: Truth, at: i64| {
+        let mut seen = truth.seen(Stamp::event(START + at));
+        seen.details = Details::Absent;
+        Happened::AccountObserved(Box::new(seen))
+    };
+    for id in ["fca_a", "fca_b"] {
+        desk.see(expired(id).event(0));
+        desk.see(told(expired(id), 200));
+    }
+    assert_eq!(desk.count("verify_accounts"), 0, "the same outage, as far as is known");
+    // Both came back in between, and Stripe tells of one: late.
+    desk.see(told(expired("fca_a").active(), 100));
+    let asked: Vec<&str> =
+        desk.aggregate(X).state.verifies.keys().map(|account| account.as_str()).collect();
+    assert_eq!(asked, ["fca_a", "fca_b"]);
+}
+
+#[test]
 fn a_read_that_cannot_explain_asks_for_nothing_more() {
     let mut desk = Desk::new(0);
     desk.see(Truth::new("fca_a", X).inactive("institution_merged", "contact_them").event(0));
