@@ -14,7 +14,7 @@ const SIZE: (f64, f64) = (560.0, 180.0);
 const MARGIN: (f64, f64) = (70.0, 44.0);
 
 /// One colour for each program; told apart by those who see no red and green (Okabe and Ito).
-const COLOURS: [&str; 3] = ["#0072b2", "#e69f00", "#009e73"];
+const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7"];
 
 /// What happened in one bin of time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,7 +131,7 @@ fn draw(out: &mut String, place: (i32, i32), title: &str, lines: Vec<(&str, Vec<
             out,
             "<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='1.5'/>\n\
              <text x='{}' y='{}' fill='{colour}'>{name}</text>",
-            left + 8.0 + 90.0 * number as f64,
+            left + 8.0 + 130.0 * number as f64,
             top + SIZE.1 - 6.0,
         );
     }

@@ -99,14 +99,13 @@ impl Report {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let mut panels: Vec<(String, Vec<(String, &Course)>)> = Vec::new();
         for ((scenario, conditions, program), samples) in &*samples {
-            let Some(last) = samples.last() else { continue };
+            let Some(last) = samples.last().filter(|one| !one.course.is_empty()) else { continue };
             let title = format!("{scenario}, {conditions}");
             match panels.last_mut().filter(|(known, _)| *known == title) {
                 Some((_, courses)) => courses.push((program.clone(), &last.course)),
                 None => panels.push((title, vec![(program.clone(), &last.course)])),
             }
         }
-        panels.retain(|(_, courses)| courses.iter().any(|(_, course)| !course.is_empty()));
         picture(&panels)
     }
 
