@@ -42,6 +42,13 @@ fn seeds_151_to_200_keep_every_promise() {
 }
 
 #[test]
+fn seeds_that_broke_a_promise_once_keep_it() {
+    for seed in [373, 479, 4955, 6285, 6651, 8824] {
+        run_seeds(seed, 1);
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     for seed in [3, 7, 22] {
         let (one, other) = (run(&Plan::of(seed)).unwrap(), run(&Plan::of(seed)).unwrap());

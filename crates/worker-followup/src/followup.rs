@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::memory::{Memory, Next, UnderWay};
 use crate::metrics::{COMMANDS, Metrics};
 use crate::observe::{Observer, Trouble};
 use crate::reconcile_accounts::reconcile_accounts;
@@ -22,7 +23,7 @@ use crate::refresh::refresh;
 use crate::verify::verify;
 
 /// Commands in hand at a time: enough to fill the read budget at Stripe's usual latency.
-const IN_HAND: usize = 16;
+pub const IN_HAND: u16 = 16;
 
 /// How long a command waits in hand after the bus did not take its observation.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
@@ -74,13 +75,14 @@ impl Followup {
     /// # Errors
     /// [`SubscribeError::Misconfigured`], when trying again cannot help.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
+        let memory = Memory::default();
         let mut in_hand = JoinSet::new();
         let result = loop {
             while in_hand.try_join_next().is_some() {}
-            while in_hand.len() >= IN_HAND {
+            while in_hand.len() >= usize::from(IN_HAND) {
                 in_hand.join_next().await;
             }
-            let free = IN_HAND - in_hand.len();
+            let free = usize::from(IN_HAND) - in_hand.len();
             let batch = tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
@@ -90,7 +92,8 @@ impl Followup {
                 Ok(batch) => {
                     for delivery in batch {
                         let worker = self.clone();
-                        in_hand.spawn(async move { worker.carry_out(delivery).await });
+                        let next = memory.take(&delivery);
+                        in_hand.spawn(async move { worker.take(delivery, next).await });
                     }
                 }
                 Err(SubscribeError::Closed) => break Ok(()),
@@ -102,8 +105,23 @@ impl Followup {
         result
     }
 
-    async fn carry_out(&self, delivery: Delivery) {
-        self.count(&delivery);
+    async fn take(&self, delivery: Delivery, next: Next) {
+        self.metrics.queue.deliveries.inc();
+        if delivery.redelivered {
+            self.metrics.queue.redelivered.inc();
+        }
+        match next {
+            Next::Begin(under_way) => self.carry_out(delivery, under_way).await,
+            Next::Wait => self.count("repeated"),
+            Next::Acknowledge => {
+                self.count("repeated");
+                self.subscriber.settle(vec![(delivery.receipt, Settlement::Accept)]).await;
+            }
+        }
+    }
+
+    async fn carry_out(&self, delivery: Delivery, under_way: UnderWay) {
+        self.observe_age(&delivery);
         let done = self.see_to(&delivery).await;
         if matches!(done, Err(Undone::Trouble(Trouble::Publish(_)))) {
             // Not at once: it would only be handed out again to the same end.
@@ -117,19 +135,22 @@ impl Followup {
         if let Some(reason) = parked_for(&settlement, delivery.headers.attempts) {
             self.metrics.queue.parked.inc(&reason);
         }
-        self.metrics.commands.with_label_values(&[result]).inc();
-        self.subscriber.settle(vec![(delivery.receipt, settlement)]).await;
+        self.count(result);
+        let receipts = under_way.end(settlement == Settlement::Accept).into_iter();
+        self.subscriber
+            .settle(receipts.map(|receipt| (receipt, settlement.clone())).collect())
+            .await;
         if let Some(observer) = &self.observer {
             self.metrics.budget.set(observer.budget.rate());
         }
     }
 
-    /// Counts that a command is taken up, and how old it is by then.
-    fn count(&self, delivery: &Delivery) {
-        self.metrics.queue.deliveries.inc();
-        if delivery.redelivered {
-            self.metrics.queue.redelivered.inc();
-        }
+    fn count(&self, result: &str) {
+        self.metrics.commands.with_label_values(&[result]).inc();
+    }
+
+    /// How old a command is when it is taken up.
+    fn observe_age(&self, delivery: &Delivery) {
         // Without a key nothing waits: commands are only put away.
         let (Some(observer), Some(decided_at)) = (&self.observer, delivery.timestamp_unix_s) else {
             return;

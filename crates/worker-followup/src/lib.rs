@@ -24,6 +24,7 @@ pub mod audit;
 pub mod backfill;
 pub mod catch_up;
 mod followup;
+mod memory;
 mod metrics;
 mod observe;
 pub mod reconcile;
@@ -31,6 +32,6 @@ mod reconcile_accounts;
 mod refresh;
 mod verify;
 
-pub use followup::{Duties, Followup};
+pub use followup::{Duties, Followup, IN_HAND};
 pub use metrics::{Metrics, Reads};
 pub use observe::{Observer, Trouble, Waiting, quietly};

@@ -5,7 +5,8 @@ use relink_engine::metrics::QueueMetrics;
 use relink_stripe::client::CallError;
 
 /// What becomes of a command.
-const RESULTS: [&str; 5] = ["done", "retried", "parked", "left_to_platform", "no_api_key"];
+const RESULTS: [&str; 6] =
+    ["done", "repeated", "retried", "parked", "left_to_platform", "no_api_key"];
 
 /// What is asked for.
 const OBJECTS: [&str; 5] = ["account", "authorization", "session", "accounts", "refresh"];
@@ -62,7 +63,8 @@ pub struct Metrics {
     pub queue: QueueMetrics,
     /// Reads.
     pub reads: Reads,
-    /// Commands by result: done, retried, parked, left_to_platform, no_api_key.
+    /// Commands by result; `repeated` are those that a lost connection brought again while they
+    /// were under way or when they were done.
     pub commands: IntCounterVec,
     /// How old commands are when they are taken up.
     pub command_age_seconds: HistogramVec,

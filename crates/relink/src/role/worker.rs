@@ -11,7 +11,7 @@ use relink_engine::consume::{Consumer, Order};
 use relink_engine::engine::Engine;
 use relink_rabbitmq::{RabbitConfig, RabbitSubscriber};
 use relink_stripe::client::Budget;
-use relink_worker_followup::{Duties, Followup, Metrics, Observer, quietly};
+use relink_worker_followup::{Duties, Followup, IN_HAND, Metrics, Observer, quietly};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -107,8 +107,8 @@ fn queues(names: &[String], problems: &mut Problems) -> BTreeSet<WorkQueue> {
 fn subscriber(amqp: &RabbitConfig, queue: WorkQueue) -> RabbitSubscriber {
     let mut amqp = amqp.clone();
     if queue == WorkQueue::Followup {
-        // Reads are slow: what one worker holds ahead, no other can take when it is gone.
-        amqp.prefetch = amqp.prefetch.min(32);
+        // Nothing ahead: what only waits here is charged with each connection that is lost.
+        amqp.prefetch = amqp.prefetch.min(IN_HAND);
     }
     RabbitSubscriber::new(amqp, queue)
 }
