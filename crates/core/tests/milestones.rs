@@ -3,27 +3,16 @@
 #[expect(dead_code, unreachable_pub, reason = "each suite uses its own part of the harness")]
 mod harness;
 
-use harness::{Desk, START, Truth, X, expired};
+use harness::{Desk, START, Truth, X, expired, session};
 use relink_core::command::{CaseOutcome, Reason};
 use relink_core::input::Happened;
 use relink_core::milestone::Milestone;
-use relink_core::observation::{RelinkOutcome, SessionObservation, Stamp};
+use relink_core::observation::RelinkOutcome;
 use relink_core::time::{Span, Time};
 
 /// The clock of the machine, so many seconds after the start.
 fn at(desk: &mut Desk, seconds: i64) {
     desk.now = Time((START + seconds) * 1000);
-}
-
-fn session(id: &str, at: i64, outcome: Option<RelinkOutcome>) -> Happened {
-    Happened::SessionObserved(Box::new(SessionObservation {
-        session: id.into(),
-        stamp: Stamp::event(START + at),
-        authorization: X.into(),
-        outcome,
-        accounts: Vec::new(),
-        complete: true,
-    }))
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[expect(dead_code, unreachable_pub, reason = "each suite uses its own part of the harness")]
 mod harness;
 
-use harness::{Desk, START, Truth, X, expired, three_expired};
+use harness::{Desk, START, Truth, X, expired, session, three_expired};
 use relink_core::aggregate::{ATTEMPT_LIFETIME, Attempt};
 use relink_core::command::{Because, Body, CaseOutcome};
 use relink_core::input::{Happened, Verdict};
@@ -127,18 +127,6 @@ fn a_session_told_after_the_case_closed_still_names_what_ended_it() {
     assert_eq!(decision.cases[0].case.attempts.len(), 1);
     let decision = desk.see(Happened::SessionObserved(Box::new(ended)));
     assert_eq!((decision.verdict, decision.cases.len()), (Verdict::Unchanged, 0));
-}
-
-/// What a session has come to, so many seconds after the start.
-fn session(id: &str, at: i64, outcome: Option<RelinkOutcome>) -> Happened {
-    Happened::SessionObserved(Box::new(SessionObservation {
-        session: id.into(),
-        stamp: Stamp::read(START + at),
-        authorization: X.into(),
-        outcome,
-        accounts: Vec::new(),
-        complete: true,
-    }))
 }
 
 /// The outcomes of the attempts of the open case, or else of the last one.

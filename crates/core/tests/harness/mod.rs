@@ -243,6 +243,18 @@ pub fn expired(id: &str) -> Truth {
     Truth::new(id, X).inactive("access_expired", "relink_required")
 }
 
+/// What a session that was read back has come to, so many seconds after the start.
+pub fn session(id: &str, at: i64, outcome: Option<RelinkOutcome>) -> Happened {
+    Happened::SessionObserved(Box::new(SessionObservation {
+        session: id.into(),
+        stamp: Stamp::read(START + at),
+        authorization: X.into(),
+        outcome,
+        accounts: Vec::new(),
+        complete: true,
+    }))
+}
+
 /// Three accounts are linked and their permission ends in a burst.
 pub fn three_expired(desk: &mut Desk) {
     for id in ["fca_a", "fca_b", "fca_c"] {
