@@ -20,7 +20,11 @@ use tree::{has_word, none, packages, read, sources};
 const ARROWS: [(&str, &[&str], &str); 18] = [
     ("relink-core", &[], "the rules know nobody"),
     ("relink-bus", &["relink-core"], ""),
-    ("relink-stripe", &["relink-core"], ""),
+    (
+        "relink-stripe",
+        &["relink-core", "relink-bus"],
+        "an event's envelope becomes a message's head",
+    ),
     ("relink-tls", &[], "it knows files and rustls, and nobody who connects"),
     ("relink-engine", &["relink-core", "relink-bus"], ""),
     (

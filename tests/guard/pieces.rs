@@ -71,16 +71,7 @@ fn envelope(slice: &Slice) -> Piece {
     Piece::new("envelope", move || {
         for body in &bodies {
             let envelope = Envelope::read(body).unwrap();
-            let head = EventHead {
-                id: &envelope.id,
-                kind: &envelope.kind,
-                routing_key: envelope.routing_key(),
-                created_unix_s: envelope.created,
-                livemode: envelope.livemode,
-                stripe_account: envelope.stripe_account.as_deref(),
-                api_version: envelope.api_version.as_deref(),
-            };
-            black_box(Message::of_event(&head, body.clone(), NOW.0));
+            black_box(Message::of_event(&EventHead::from(&envelope), body.clone(), NOW.0));
         }
     })
 }

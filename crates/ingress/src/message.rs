@@ -17,16 +17,7 @@ pub(crate) fn message(
     request: &HeaderMap,
     received_at_unix_ms: i64,
 ) -> Message {
-    let head = EventHead {
-        id: &envelope.id,
-        kind: &envelope.kind,
-        routing_key: envelope.routing_key(),
-        created_unix_s: envelope.created,
-        livemode: envelope.livemode,
-        stripe_account: envelope.stripe_account.as_deref(),
-        api_version: envelope.api_version.as_deref(),
-    };
-    let mut message = Message::of_event(&head, body, received_at_unix_ms);
+    let mut message = Message::of_event(&EventHead::from(envelope), body, received_at_unix_ms);
     let context = request.get(header::TRACEPARENT).and_then(traceparent);
     message.headers.traceparent = context.map(Arc::from);
     message

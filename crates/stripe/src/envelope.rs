@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use relink_bus::message::EventHead;
 use relink_core::id::ID_BYTES_MAX;
 use relink_core::input::Ignored;
 use serde::de::IgnoredAny;
@@ -144,6 +145,20 @@ impl<'a> Envelope<'a> {
         let api_version =
             text(head.api_version).filter(|version| is_graphic(version, ID_BYTES_MAX));
         Ok(Self { id, kind, created, livemode, stripe_account, api_version, thin })
+    }
+}
+
+impl<'a> From<&'a Envelope<'_>> for EventHead<'a> {
+    fn from(envelope: &'a Envelope<'_>) -> Self {
+        Self {
+            id: &envelope.id,
+            kind: &envelope.kind,
+            routing_key: envelope.routing_key(),
+            created_unix_s: envelope.created,
+            livemode: envelope.livemode,
+            stripe_account: envelope.stripe_account.as_deref(),
+            api_version: envelope.api_version.as_deref(),
+        }
     }
 }
 

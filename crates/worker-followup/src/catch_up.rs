@@ -302,16 +302,7 @@ impl CatchUp {
     }
 
     fn message(&self, envelope: &Envelope<'_>, body: Bytes) -> Message {
-        let head = EventHead {
-            id: &envelope.id,
-            kind: &envelope.kind,
-            routing_key: envelope.routing_key(),
-            created_unix_s: envelope.created,
-            livemode: envelope.livemode,
-            stripe_account: envelope.stripe_account.as_deref(),
-            api_version: envelope.api_version.as_deref(),
-        };
-        Message::of_event(&head, body, self.wall.now().0)
+        Message::of_event(&EventHead::from(envelope), body, self.wall.now().0)
     }
 
     fn now(&self) -> Second {

@@ -26,16 +26,8 @@ pub(crate) fn run(source: &mut Source<'_>) {
         }
         (Err(error), other) => panic!("no envelope ({error:?}), and yet {other:?}"),
     };
-    let head = EventHead {
-        id: &envelope.id,
-        kind: &envelope.kind,
-        routing_key: envelope.routing_key(),
-        created_unix_s: envelope.created,
-        livemode: envelope.livemode,
-        stripe_account: envelope.stripe_account.as_deref(),
-        api_version: envelope.api_version.as_deref(),
-    };
-    let message = Message::of_event(&head, body.clone().into(), 1_790_000_000_000);
+    let message =
+        Message::of_event(&EventHead::from(&envelope), body.clone().into(), 1_790_000_000_000);
     assert!(message.routing_key.len() <= SHORT_STRING_BYTES_MAX);
     assert!(message.id.len() <= SHORT_STRING_BYTES_MAX && !message.id.is_empty());
     assert_eq!(message.body, body, "the bytes that Stripe sent");
