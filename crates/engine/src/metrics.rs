@@ -16,7 +16,7 @@ use relink_core::command::{Body, Reason};
 
 pub use case::Cases;
 use family::counters;
-pub use family::{Counters, Histograms};
+pub use family::{Counters, Family, Histograms};
 pub use figures::Figures;
 pub use inputs::Inputs;
 pub(crate) use inputs::TIMER;

@@ -31,51 +31,47 @@ pub(crate) fn histograms(
     Ok(histograms)
 }
 
-/// One counter for each key of a closed list.
+/// One metric for each key of a closed list.
 #[derive(Clone, Debug)]
-pub struct Counters<Key>(Vec<(Key, IntCounter)>);
+pub struct Family<Key, Metric>(Vec<(Key, Metric)>);
 
-impl<Key: PartialEq> Counters<Key> {
+/// Counters by key.
+pub type Counters<Key> = Family<Key, IntCounter>;
+
+/// Histograms by key.
+pub type Histograms<Key> = Family<Key, Histogram>;
+
+impl<Key: PartialEq, Metric> Family<Key, Metric> {
     /// Looks each up once, which shows it as zero from the start.
-    pub(crate) fn of(
-        keys: impl IntoIterator<Item = Key>,
-        counter: impl Fn(&Key) -> IntCounter,
-    ) -> Self {
-        Self(
-            keys.into_iter().map(|key| (counter(&key), key)).map(|(one, key)| (key, one)).collect(),
-        )
+    pub(crate) fn of(keys: impl IntoIterator<Item = Key>, metric: impl Fn(&Key) -> Metric) -> Self {
+        let keys = keys.into_iter();
+        Self(keys.map(|key| (metric(&key), key)).map(|(one, key)| (key, one)).collect())
     }
 
-    /// Counts one; a key outside of the list is not counted.
+    /// The metric of a key; one outside of the list has none and is not counted.
+    fn get(&self, key: &Key) -> Option<&Metric> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, metric)| metric)
+    }
+}
+
+impl<Key: PartialEq> Counters<Key> {
+    /// Counts one.
     pub fn inc(&self, key: &Key) {
         self.inc_by(key, 1);
     }
 
     /// Counts several.
     pub fn inc_by(&self, key: &Key, count: u64) {
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| known == key) {
+        if let Some(counter) = self.get(key) {
             counter.inc_by(count);
         }
     }
 }
 
-/// One histogram for each key of a closed list.
-#[derive(Clone, Debug)]
-pub struct Histograms<Key>(Vec<(Key, Histogram)>);
-
 impl<Key: PartialEq> Histograms<Key> {
-    /// Looks each up once.
-    pub(crate) fn of(
-        keys: impl IntoIterator<Item = Key>,
-        histogram: impl Fn(&Key) -> Histogram,
-    ) -> Self {
-        let keys = keys.into_iter();
-        Self(keys.map(|key| (histogram(&key), key)).map(|(one, key)| (key, one)).collect())
-    }
-
-    /// Observes a value; a key outside of the list is not counted.
+    /// Observes a value.
     pub fn observe(&self, key: &Key, value: f64) {
-        if let Some((_, histogram)) = self.0.iter().find(|(known, _)| known == key) {
+        if let Some(histogram) = self.get(key) {
             histogram.observe(value);
         }
     }
