@@ -98,18 +98,8 @@ pub(crate) async fn run_one(
     run_after(sql::BEGIN_ONE, pool, prepare, sql, params).await
 }
 
-/// The same for what may be lost with the server, since it is only done once more then: the
-/// commit does not wait for the disk.
-pub(crate) async fn run_lightly(
-    pool: &Pool,
-    prepare: bool,
-    sql: &'static Sql,
-    params: Params<'_>,
-) -> Result<Vec<Row>, StoreError> {
-    run_after(sql::BEGIN_LIGHTLY, pool, prepare, sql, params).await
-}
-
-async fn run_after(
+/// The same with another beginning, which says how the transaction is to end.
+pub(crate) async fn run_after(
     begin: &str,
     pool: &Pool,
     prepare: bool,

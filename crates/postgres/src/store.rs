@@ -26,7 +26,7 @@ use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
 use crate::look::Look;
-use crate::session::{Params, run_lightly, run_one};
+use crate::session::{Params, run_after, run_one};
 use crate::sql::{self, Sql};
 use crate::{checkup, maintain, migrate, operator, outbox, outlook, parked, survey, transact};
 
@@ -82,10 +82,11 @@ impl PostgresStore {
     /// What the outbox's rows are claimed and deleted with: at worst a command goes out twice.
     async fn run_lightly(
         &self,
-        sql: &'static Sql,
+        statement: &'static Sql,
         params: Params<'_>,
     ) -> Result<Vec<Row>, StoreError> {
-        within(&self.pool, run_lightly(&self.pool, self.prepare, sql, params)).await
+        let run = run_after(sql::BEGIN_LIGHTLY, &self.pool, self.prepare, statement, params);
+        within(&self.pool, run).await
     }
 
     /// The aggregates that rows name by scope, id and whether they are provisional.
