@@ -21,7 +21,7 @@ use crate::drive::Driven;
 use crate::limit::SCHEMA;
 use crate::meter::{Used, peak_mib};
 use crate::report::{Report, Sample};
-use crate::traffic::Slice;
+use crate::traffic::{Slice, Supply};
 
 /// The queues that webhooks end in.
 const QUEUES: [&str; 2] = ["relink.lifecycle", "relink.upcoming"];
@@ -160,6 +160,16 @@ async fn listening(address: SocketAddr) {
     while tokio::net::TcpStream::connect(address).await.is_err() {
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// A place where everything is linked that the supply's events are about, and those links.
+async fn linked(stage: &Stage, plan: &Plan) -> (Place, Supply, Slice) {
+    let mut supply = Supply::new(plan.authorizations);
+    let links = supply.links(plan.authorizations);
+    let place = stage.place("relink").await;
+    place.migrate().await;
+    link_all(&place, &links).await;
+    (place, supply, links)
 }
 
 /// Links everything through one worker and the ingress, so that what follows changes things.

@@ -3,34 +3,27 @@
 
 use std::net::SocketAddr;
 
+use relink_tests::feed::API_KEY;
 use relink_tests::http::Connection;
+use relink_tests::portal::{API_TOKEN, page_settings};
 use relink_tests::process::{Process, Settings, free_address, run};
 use relink_tests::role::{WEBHOOK_SECRET, start};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
-use sha2::{Digest as _, Sha256};
-
-const API_TOKEN: &str = "a-token-of-a-test";
 
 /// More header lines than our server takes (64), and fewer than the library under it would (100).
 const LINES: usize = 80;
 
 pub(crate) async fn every_listener_is_bounded(stage: &Stage) {
     let (page, sim) = (free_address(), free_address());
-    let hash: String = Sha256::digest(API_TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
-    let settings = vec![
+    let mut settings = page_settings(page);
+    settings.extend([
         ("RELINK_DATABASE_URL", format!("sqlite://{}", stage.folder().join("relink.db").display())),
         ("RELINK_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
-        ("RELINK_PORTAL_LISTEN", page.to_string()),
-        ("RELINK_PORTAL_URL", format!("http://{page}")),
-        ("RELINK_PORTAL_BRAND", "Northwind".to_owned()),
-        ("RELINK_LINK_KEY", "a-key-of-thirty-two-bytes-or-more".to_owned()),
-        ("RELINK_API_TOKENS", format!("write:{hash}")),
-        ("RELINK_STRIPE_API_KEY", "sk_test_x".to_owned()),
-        ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_test_x".to_owned()),
+        ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
         ("RELINK_CATCH_UP_SILENCE_SECONDS", "0".to_owned()),
         ("RELINK_RECONCILE_DAYS", "0".to_owned()),
-    ];
+    ]);
     let role = start(stage.folder(), "standalone", &["standalone"], settings).await;
     let settings = vec![("RELINK_SIM_LISTEN", sim.to_string())];
     let simulator = Process::start(stage.folder(), "sim", &["sim"], &settings);

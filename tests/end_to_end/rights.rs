@@ -11,6 +11,7 @@ use relink_tests::foreign::{Consumer, Foreign};
 use relink_tests::http::Connection;
 use relink_tests::ledger::{Picture, committed, nothing_is_left, settled};
 use relink_tests::place::Place;
+use relink_tests::portal::{API_TOKEN, page_settings};
 use relink_tests::process::{free_address, run};
 use relink_tests::rights::Rights;
 use relink_tests::role::Role;
@@ -18,12 +19,10 @@ use relink_tests::send::{now_unix_s, send_all};
 use relink_tests::stage::Stage;
 use relink_tests::wait::until;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio_postgres::error::SqlState;
 
 const SEED: u64 = 44;
 const CREATED: &str = "financial_connections.account.created";
-const API_TOKEN: &str = "a-token-of-a-test";
 
 pub(crate) async fn a_whole_system_works_with_the_least_rights(stage: &Stage) {
     let seed = seed(SEED);
@@ -84,17 +83,9 @@ async fn begin(rights: &Rights, api: &Api) -> BTreeMap<&'static str, Role> {
         let role = rights.user(broker, database).start(name, arguments, &settings).await;
         roles.insert(name, role);
     }
-    let hash: String = Sha256::digest(API_TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
     let page = free_address();
     let mut settings = settings;
-    settings.extend([
-        ("RELINK_PORTAL_LISTEN", page.to_string()),
-        ("RELINK_PORTAL_URL", format!("http://{page}")),
-        ("RELINK_PORTAL_BRAND", "Northwind".to_owned()),
-        ("RELINK_LINK_KEY", "a-key-of-thirty-two-bytes-or-more".to_owned()),
-        ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_live_end_to_end".to_owned()),
-        ("RELINK_API_TOKENS", format!("write:{hash}")),
-    ]);
+    settings.extend(page_settings(page));
     let portal = rights.user("relink_portal", "relink_portal");
     let mut portal = portal.start("portal", &["portal"], &settings).await;
     portal.listen = page;

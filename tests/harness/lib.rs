@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod load;
 pub mod pair;
 pub mod place;
+pub mod portal;
 pub mod process;
 pub mod proxy;
 pub mod rights;

@@ -9,14 +9,13 @@ use relink_tests::foreign::Foreign;
 use relink_tests::http::{Connection, get};
 use relink_tests::ledger::settled;
 use relink_tests::place::Place;
-use relink_tests::process::{Settings, free_address};
+use relink_tests::portal::{API_TOKEN, page_settings};
+use relink_tests::process::free_address;
 use relink_tests::role::{Role, WEBHOOK_SECRET, start};
 use relink_tests::send::send_all;
 use relink_tests::stage::Stage;
-use sha2::{Digest as _, Sha256};
 
 const SEED: u64 = 606;
-const API_TOKEN: &str = "a-token-of-a-test";
 
 /// Roles of one place that share a database, and one that has its own.
 pub(crate) struct System {
@@ -42,7 +41,7 @@ impl System {
             roles.push((name, place.start(name, &[name], &api.settings()).await));
         }
         let mut settings = api.settings();
-        settings.extend(of_a_page(page));
+        settings.extend(page_settings(page));
         roles.push(("portal", place.start("portal", &["portal"], &settings).await));
         roles.push(("standalone", standalone(stage, &api).await));
         Self { roles, feed, place, page }
@@ -86,18 +85,6 @@ impl System {
     }
 }
 
-fn of_a_page(page: SocketAddr) -> Settings {
-    let hash: String = Sha256::digest(API_TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
-    vec![
-        ("RELINK_PORTAL_LISTEN", page.to_string()),
-        ("RELINK_PORTAL_URL", format!("http://{page}")),
-        ("RELINK_PORTAL_BRAND", "Northwind".to_owned()),
-        ("RELINK_LINK_KEY", "a-key-of-thirty-two-bytes-or-more".to_owned()),
-        ("RELINK_STRIPE_PUBLISHABLE_KEY", "pk_live_end_to_end".to_owned()),
-        ("RELINK_API_TOKENS", format!("write:{hash}")),
-    ]
-}
-
 /// The single process with everything that it can have: a page, and a certificate.
 async fn standalone(stage: &Stage, api: &Api) -> Role {
     let path = |name: &str| stage.folder().join(name);
@@ -105,7 +92,7 @@ async fn standalone(stage: &Stage, api: &Api) -> Role {
     pair.write(&path("server.pem"), &path("server-key.pem"));
     let page = free_address();
     let mut settings = api.settings();
-    settings.extend(of_a_page(page));
+    settings.extend(page_settings(page));
     settings.retain(|(name, _)| *name != "RELINK_PORTAL_URL");
     settings.extend([
         ("RELINK_PORTAL_URL", format!("https://localhost:{}", page.port())),

@@ -14,7 +14,7 @@ use relink_tests::role::Role;
 use relink_tests::stage::Stage;
 use tokio::sync::Mutex;
 
-use super::{Plan, QUEUES, Watch, bare_settings, bare_tables, check, link_all, listening};
+use super::{Plan, QUEUES, Watch, bare_settings, bare_tables, check, linked, listening};
 use crate::drive::{Driven, Pace, drive, requests};
 use crate::limit::{EVENTS, channel, queue, waiting};
 use crate::peer::peer;
@@ -37,11 +37,7 @@ const RATES: [(usize, usize); 3] = [(200, 32), (4_000, 128), (8_000, 256)];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
-    let mut supply = Supply::new(plan.authorizations);
-    let links = supply.links(plan.authorizations);
-    let place = stage.place("relink").await;
-    place.migrate().await;
-    link_all(&place, &links).await;
+    let (place, mut supply, links) = linked(stage, plan).await;
     let mut distinct = links.events.len();
     let platform = Platform::listen(&place).await;
     let roles = [

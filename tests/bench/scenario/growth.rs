@@ -6,7 +6,7 @@ use relink_tests::place::Place;
 use relink_tests::stage::Stage;
 
 use super::worker::drain;
-use super::{Plan, check, link_all};
+use super::{Plan, check, linked};
 use crate::report::{RELINK, Report};
 use crate::traffic::Supply;
 
@@ -41,11 +41,7 @@ const DAY: &str = "INSERT INTO inbox (day, id, scope, kind, at_s, verdict, decid
     FROM accounts WHERE hashtext(id || '$day') % 3 = 0";
 
 pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
-    let mut supply = Supply::new(plan.authorizations);
-    let links = supply.links(plan.authorizations);
-    let place = stage.place("relink").await;
-    place.migrate().await;
-    link_all(&place, &links).await;
+    let (place, mut supply, _) = linked(stage, plan).await;
     let before = format!("{} authorizations", plan.authorizations);
     turns(&place, plan, report, &mut supply, &before).await;
     let began = Instant::now();

@@ -10,12 +10,12 @@ use relink_tests::process::free_address;
 use relink_tests::role::Role;
 use relink_tests::stage::Stage;
 
-use super::{Plan, Watch, bare_settings, bare_tables, check, fill, link_all, rate, settled};
+use super::{Plan, Watch, bare_settings, bare_tables, check, fill, linked, rate, settled};
 use crate::limit::{Bare, EVENTS, confirming, queue};
 use crate::peer::peer;
 use crate::plot::Course;
 use crate::report::{RELINK, Report, Sample};
-use crate::traffic::{Slice, Supply};
+use crate::traffic::Slice;
 
 /// Workers without work, and how long they are watched.
 const IDLE: (usize, Duration) = (16, Duration::from_secs(10));
@@ -24,12 +24,8 @@ const IDLE: (usize, Duration) = (16, Duration::from_secs(10));
 const WINDOW: usize = 512;
 
 pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
-    let mut supply = Supply::new(plan.authorizations);
-    let links = supply.links(plan.authorizations);
-    let (ours, bare, node) =
-        (stage.place("relink").await, stage.place("bare").await, stage.place("node").await);
-    ours.migrate().await;
-    link_all(&ours, &links).await;
+    let (ours, mut supply, links) = linked(stage, plan).await;
+    let (bare, node) = (stage.place("bare").await, stage.place("node").await);
     bare_tables(&bare.database().await, &links).await;
     bare_tables(&node.database().await, &links).await;
     let mut distinct = links.events.len();
@@ -52,11 +48,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
 
 /// One, two and four workers; and many that have nothing to do.
 pub(super) async fn scale(stage: &Stage, plan: &Plan, report: &Report) {
-    let mut supply = Supply::new(plan.authorizations);
-    let links = supply.links(plan.authorizations);
-    let place = stage.place("relink").await;
-    place.migrate().await;
-    link_all(&place, &links).await;
+    let (place, mut supply, links) = linked(stage, plan).await;
     let mut distinct = links.events.len();
     for _ in 0..plan.rounds {
         for workers in [1, 2, 4] {
