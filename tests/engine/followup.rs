@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relink_bus::message::Message;
 use relink_bus::port::{ParkReason, PublishError, Publisher as _, Settlement, Subscriber as _};
 use relink_core::input::Happened;
 use relink_core::observation::{Source, Status};
@@ -118,21 +119,45 @@ async fn an_id_that_cannot_be_stripes_is_parked_for_good() {
 }
 
 #[tokio::test]
-async fn a_command_whose_observation_the_bus_does_not_take_is_handed_back() {
-    let scene = scene(USUAL).await;
-    scene.lifecycle.close().await;
-    let answer = scene.run(scene.verify(&[&scene.accounts[0]], false)).await;
-    assert_eq!(answer, Err(PublishError::Away), "the command stays in the outbox");
-    assert_eq!(scene.reasons(), []);
+async fn what_the_bus_does_not_take_is_held_and_not_read_again() {
+    // One more than are made without a word.
+    let scene = scene(Setting { refusals: 5, ..USUAL }).await;
+    assert_eq!(scene.run(scene.verify(&[&scene.accounts[0]], false)).await, Ok(()));
+    assert_eq!((scene.counted("done"), scene.reads("account", "ok")), (1, 1));
+    assert_eq!(scene.happened().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_bus_still_does_not_take_when_the_worker_stops_is_handed_back() {
+    let scene = scene(Setting { refusals: usize::MAX, ..USUAL }).await;
+    let (bus, command) = (scene.bus.clone(), scene.verify(&[&scene.accounts[0]], false));
+    let in_hand = tokio::spawn(async move { bus.publish(command).await });
+    scene.is_refused(4).await;
+    scene.stop.cancel();
+    assert_eq!(in_hand.await.unwrap(), Err(PublishError::Away), "the command stays in the outbox");
+    assert_eq!((scene.reasons(), scene.reads("account", "ok")), (vec![], 1));
 }
 
 #[tokio::test]
 async fn more_commands_than_are_in_hand_at_a_time_are_all_carried_out() {
     let scene = scene(USUAL).await;
-    let commands = (0..60).map(|_| scene.verify(&[&scene.accounts[0]], false)).collect();
-    let answers = scene.bus.publish_all(commands).await;
+    let command = |number: usize| Message {
+        id: format!("test:verify-{number}").into(),
+        ..scene.verify(&[&scene.accounts[0]], false)
+    };
+    let answers = scene.bus.publish_all((0..60).map(command).collect()).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!((scene.counted("done"), scene.happened().len()), (60, 60));
+}
+
+#[tokio::test]
+async fn one_command_twice_at_once_is_carried_out_once() {
+    let scene = scene(USUAL).await;
+    let command = scene.verify(&[&scene.accounts[0]], false);
+    let answers = scene.bus.publish_all(vec![command.clone(), command]).await;
+    assert_eq!(answers, [Ok(()), Ok(())]);
+    assert_eq!((scene.counted("done"), scene.counted("repeated")), (1, 1));
+    assert_eq!(scene.reads("account", "ok"), 1);
 }
 
 #[tokio::test]

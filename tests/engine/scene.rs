@@ -9,7 +9,7 @@ use relink_bus::envelope::{command_type, encode_command};
 use relink_bus::in_process::{InProcessBus, InProcessSubscriber, Now};
 use relink_bus::message::{CONTENT_TYPE_CLOUD_EVENT, Delivery, Headers, Message};
 use relink_bus::port::{
-    ParkReason, Parked, ParkingLot, PublishError, Publisher as _, Settlement, Subscriber as _,
+    ParkReason, Parked, ParkingLot, PublishError, Publisher, Settlement, Subscriber as _,
 };
 use relink_bus::topology::{Exchange, WorkQueue};
 use relink_core::command::{About, Because, Body, Command, VerifyAccounts};
@@ -22,6 +22,7 @@ use relink_sim::{Fault, FaultKind, Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_stripe::client::{Budget, Client, ClientConfig};
 use relink_worker_followup::{Duties, Followup, Metrics, Observer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,39 @@ impl ParkingLot for Lot {
     }
 }
 
+/// A bus that refuses so many messages before it takes one.
+struct Reluctant {
+    bus: InProcessBus,
+    refusals: usize,
+    refused: watch::Sender<usize>,
+}
+
+#[async_trait::async_trait]
+impl Publisher for Reluctant {
+    async fn publish(&self, message: Message) -> Result<(), PublishError> {
+        let refuses = self.refused.send_if_modified(|refused| {
+            let refuses = *refused < self.refusals;
+            *refused += usize::from(refuses);
+            refuses
+        });
+        if refuses { Err(PublishError::Refused) } else { self.bus.publish(message).await }
+    }
+
+    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        let mut answers = Vec::new();
+        for message in messages {
+            answers.push(self.publish(message).await);
+        }
+        answers
+    }
+
+    fn is_ready(&self) -> bool {
+        self.bus.is_ready()
+    }
+}
+
 pub(crate) struct Scene {
+    refused: watch::Sender<usize>,
     pub(crate) sim: Sim,
     pub(crate) bus: InProcessBus,
     pub(crate) lifecycle: Arc<InProcessSubscriber>,
@@ -61,6 +94,8 @@ pub(crate) struct Setting {
     pub(crate) duties: Duties,
     /// How many reads a second Stripe admits.
     pub(crate) limit: Option<u32>,
+    /// How often the bus refuses an observation before it takes one.
+    pub(crate) refusals: usize,
 }
 
 pub(crate) const USUAL: Setting = Setting {
@@ -68,6 +103,7 @@ pub(crate) const USUAL: Setting = Setting {
     version: PREVIEW_VERSION,
     duties: Duties::ALL,
     limit: None,
+    refusals: 0,
 };
 
 /// With somebody who accepts the observations.
@@ -100,13 +136,17 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
     let engine = relink_engine::metrics::Metrics::register(&Registry::new()).unwrap();
     let counted = engine.queue(WorkQueue::Followup.name()).clone();
     let metrics = Metrics::register(&Registry::new(), counted).unwrap();
+    let refused = watch::Sender::new(0);
+    let reluctant =
+        Reluctant { bus: bus.clone(), refusals: setting.refusals, refused: refused.clone() };
     let observer = client.map(|client| Observer {
         client,
         budget: Arc::clone(&budget),
-        publisher: Arc::new(bus.clone()),
+        publisher: Arc::new(reluctant),
         wall: Arc::new(SystemClock),
         reads: metrics.reads.clone(),
         waiting: relink_worker_followup::quietly,
+        held_until: None,
     });
     let (duties, metrics_of_worker) = (setting.duties, metrics.clone());
     let worker = Followup { subscriber: followup, observer, duties, metrics: metrics_of_worker };
@@ -117,6 +157,7 @@ pub(crate) async fn stage(setting: Setting) -> Scene {
     let accounts = change.accounts;
     let authorization = change.authorization.unwrap();
     Scene {
+        refused,
         sim,
         bus,
         lifecycle,
@@ -179,6 +220,11 @@ impl Scene {
 
     pub(crate) async fn run(&self, message: Message) -> Result<(), PublishError> {
         tokio::time::timeout(Duration::from_secs(30), self.bus.publish(message)).await.unwrap()
+    }
+
+    /// Waits until the bus has refused so many.
+    pub(crate) async fn is_refused(&self, count: usize) {
+        self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
     }
 
     pub(crate) fn inject(&self, kind: FaultKind, count: usize) {

@@ -61,6 +61,7 @@ impl Background {
             wall: Arc::new(SystemClock),
             reads: relink_worker_followup::Reads::unasked(registry).map_err(Failure::software)?,
             waiting: quietly,
+            held_until: None,
         };
         let reconcile = Reconcile { observer, store: Arc::clone(store) };
         Ok(Self { catch_up: Some(catch_up), reconcile: Some(reconcile), settings })

@@ -269,7 +269,16 @@ impl Hosts {
         };
         let engine = engine.clone();
         let linger = Duration::ZERO;
-        let consumer = Consumer { queue, subscriber, decode, engine, linger, order };
+        let consumer = Consumer {
+            queue,
+            subscriber,
+            decode,
+            engine,
+            linger,
+            order,
+            // Small enough that batches of every kind come apart.
+            halves_from: 2,
+        };
         tokio::spawn(consumer.run(CancellationToken::new()));
         Ok(())
     }
@@ -328,6 +337,7 @@ impl Hosts {
             wall: Arc::new(process.clone()),
             reads: relink_worker_followup::Reads::unasked(registry).map_err(text)?,
             waiting: |_, _| {},
+            held_until: None,
         })
     }
 

@@ -25,9 +25,6 @@ use crate::verify::verify;
 /// Commands in hand at a time: enough to fill the read budget at Stripe's usual latency.
 pub const IN_HAND: u16 = 16;
 
-/// How long a command waits in hand after the bus did not take its observation.
-const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
-
 /// Carries out commands that need Stripe.
 #[derive(Clone)]
 pub struct Followup {
@@ -74,7 +71,10 @@ impl Followup {
     ///
     /// # Errors
     /// [`SubscribeError::Misconfigured`], when trying again cannot help.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), SubscribeError> {
+        if let Some(observer) = &mut self.observer {
+            observer.held_until = Some(stop.clone());
+        }
         let memory = Memory::default();
         let mut in_hand = JoinSet::new();
         let result = loop {
@@ -123,10 +123,6 @@ impl Followup {
     async fn carry_out(&self, delivery: Delivery, under_way: UnderWay) {
         self.observe_age(&delivery);
         let done = self.see_to(&delivery).await;
-        if matches!(done, Err(Undone::Trouble(Trouble::Publish(_)))) {
-            // Not at once: it would only be handed out again to the same end.
-            tokio::time::sleep(PUBLISH_AGAIN).await;
-        }
         let (result, settlement) = after(done);
         if let Settlement::Park(parking) = &settlement {
             let id = delivery.id.as_deref().unwrap_or_default();
@@ -226,7 +222,7 @@ fn after(done: Result<(), Undone>) -> (&'static str, Settlement) {
         Undone::LeftToThePlatform => ("left_to_platform", Settlement::Accept),
         Undone::NoApiKey => ("no_api_key", Settlement::Accept),
         Undone::Unparsable(error) => park(ParkReason::Unparsable, error),
-        // The broker or the database is away: not the command's fault.
+        // It was held until we are to stop.
         Undone::Trouble(Trouble::Publish(_)) => ("retried", Settlement::HandBack),
         Undone::Trouble(trouble @ Trouble::Encode) => {
             park(ParkReason::Impossible, trouble.to_string())

@@ -6,11 +6,12 @@
 //! anew each time, an innocent one could reach it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relink_bus::message::{Delivery, Receipt};
 
-/// How many ids of finished commands are kept: several times what is ever unacknowledged.
+/// How many finished commands are kept: several times what is ever unacknowledged.
 const FINISHED_MAX: usize = 256;
 
 /// What to do with a delivery.
@@ -29,15 +30,24 @@ pub(crate) struct Memory(Arc<Mutex<Commands>>);
 
 #[derive(Default)]
 struct Commands {
-    under_way: BTreeMap<Arc<str>, Vec<Receipt>>,
-    finished: VecDeque<Arc<str>>,
+    under_way: BTreeMap<Name, Vec<Receipt>>,
+    finished: VecDeque<Name>,
+}
+
+/// The id, and a hash of the body: whoever gives two commands one id means both.
+type Name = (Arc<str>, u64);
+
+fn name(delivery: &Delivery) -> Option<Name> {
+    let mut hasher = DefaultHasher::new();
+    delivery.body.hash(&mut hasher);
+    Some((Arc::clone(delivery.id.as_ref()?), hasher.finish()))
 }
 
 /// A command that is being carried out; forgotten when dropped, so that one that panics can come
 /// again.
 pub(crate) struct UnderWay {
     memory: Memory,
-    id: Option<Arc<str>>,
+    name: Option<Name>,
     first: Receipt,
 }
 
@@ -45,19 +55,19 @@ impl Memory {
     /// Takes a delivery up.
     pub(crate) fn take(&self, delivery: &Delivery) -> Next {
         let memory = self.clone();
-        let under_way = |id| UnderWay { memory, id, first: delivery.receipt };
-        let Some(id) = &delivery.id else { return Next::Begin(under_way(None)) };
+        let under_way = |name| UnderWay { memory, name, first: delivery.receipt };
+        let Some(name) = name(delivery) else { return Next::Begin(under_way(None)) };
         let mut commands = self.lock();
-        if let Some(receipts) = commands.under_way.get_mut(id) {
+        if let Some(receipts) = commands.under_way.get_mut(&name) {
             receipts.push(delivery.receipt);
             return Next::Wait;
         }
         // Only then: whoever sends a command a second time wants it to be carried out again.
-        if delivery.redelivered && commands.finished.contains(id) {
+        if delivery.redelivered && commands.finished.contains(&name) {
             return Next::Acknowledge;
         }
-        commands.under_way.insert(Arc::clone(id), vec![delivery.receipt]);
-        Next::Begin(under_way(Some(Arc::clone(id))))
+        commands.under_way.insert(name.clone(), vec![delivery.receipt]);
+        Next::Begin(under_way(Some(name)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Commands> {
@@ -68,22 +78,22 @@ impl Memory {
 impl UnderWay {
     /// The deliveries to settle, in their order; one that is done is remembered.
     pub(crate) fn end(self, done: bool) -> Vec<Receipt> {
-        let Some(id) = &self.id else { return vec![self.first] };
+        let Some(name) = &self.name else { return vec![self.first] };
         let mut commands = self.memory.lock();
         if done {
             if commands.finished.len() == FINISHED_MAX {
                 commands.finished.pop_front();
             }
-            commands.finished.push_back(Arc::clone(id));
+            commands.finished.push_back(name.clone());
         }
-        commands.under_way.remove(id).unwrap_or_default()
+        commands.under_way.remove(name).unwrap_or_default()
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(id) = &self.id {
-            self.memory.lock().under_way.remove(id);
+        if let Some(name) = &self.name {
+            self.memory.lock().under_way.remove(name);
         }
     }
 }
@@ -139,6 +149,16 @@ mod tests {
         begun(memory.take(&delivery(Some("a"), 1, false))).end(true);
         assert!(matches!(memory.take(&delivery(Some("a"), 2, true)), Next::Acknowledge));
         begun(memory.take(&delivery(Some("a"), 3, false)));
+    }
+
+    #[test]
+    fn two_bodies_under_one_id_are_two_commands() {
+        let memory = Memory::default();
+        let one = begun(memory.take(&delivery(Some("a"), 1, false)));
+        let other = Delivery { body: "other".into(), ..delivery(Some("a"), 2, true) };
+        assert_eq!(begun(memory.take(&other)).end(true), [receipt(2)]);
+        assert_eq!(one.end(false), [receipt(1)]);
+        begun(memory.take(&delivery(Some("a"), 3, true)));
     }
 
     #[test]

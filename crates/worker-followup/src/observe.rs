@@ -15,6 +15,7 @@ use relink_engine::clock::Clock;
 use relink_stripe::client::{Budget, CallError, Client, Read};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Reads;
 
@@ -23,11 +24,15 @@ use crate::metrics::Reads;
 const PATIENCE: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
 
-/// Waits between attempts to publish one observation: short, because a delivery waits for it. A
-/// command that asks for many would otherwise begin anew for each that the bus did not take, and
-/// with a bus that takes two of three it would hardly ever come to its end.
+/// Waits between attempts to publish one observation. What was read is offered again and not read
+/// again: a command that asks for many would otherwise begin anew for each that the bus did not
+/// take, and with a bus that takes two of three it would hardly ever come to its end.
 const PERSISTENCE: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
+/// The pause between attempts of one that is held: well within the 5 s in which work goes on once
+/// the bus is back.
+const HELD: Duration = Duration::from_secs(3);
 
 /// Reads within the budget and publishes observations.
 #[derive(Clone)]
@@ -44,6 +49,10 @@ pub struct Observer {
     pub reads: Reads,
     /// Told before something is tried again.
     pub waiting: Waiting,
+    /// Until then an observation that the bus does not take is held and offered again; `None`:
+    /// after a few attempts whoever asked is told. A command is held, because one that is handed
+    /// back is handed out again at once, is read again, and is parked after fifty times.
+    pub held_until: Option<CancellationToken>,
 }
 
 /// Is told why something is tried again, and after what pause.
@@ -201,7 +210,17 @@ impl Observer {
         let object = read.map(|read| &*read.body);
         let seen = Seen { kind, subject, read_at, object };
         let publish = || self.publish(scope, &seen, because);
-        again_after(&PERSISTENCE, publish, Trouble::may_pass, quietly).await
+        let mut told = again_after(&PERSISTENCE, publish, Trouble::may_pass, quietly).await;
+        let Some(stop) = &self.held_until else { return told };
+        while let Err(trouble @ Trouble::Publish(_)) = &told {
+            tracing::warn!(subject, %trouble, "what was read is held until the bus takes it");
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(HELD) => told = publish().await,
+            }
+        }
+        told
     }
 
     pub(crate) async fn publish(

@@ -30,6 +30,7 @@ pub(crate) fn run(source: &mut Source<'_>) {
         wall: Arc::new(Steps::default()),
         reads: metrics.reads.clone(),
         waiting: quietly,
+        held_until: None,
     };
     let observer = Some(observer);
     let followup =

@@ -81,7 +81,8 @@ pub(super) fn observer(
 ) -> Result<Observer, Failure> {
     let reads =
         relink_worker_followup::Reads::unasked(&Registry::new()).map_err(Failure::software)?;
-    Ok(Observer { client, budget, publisher, wall: Arc::new(SystemClock), reads, waiting })
+    let (wall, held_until) = (Arc::new(SystemClock), None);
+    Ok(Observer { client, budget, publisher, wall, reads, waiting, held_until })
 }
 
 /// Says on standard error that something is tried again: nothing else tells for up to 21 seconds.
