@@ -75,7 +75,9 @@ impl Deciding<'_> {
             return;
         };
         if at >= verify.wanted {
+            let (because, wanted) = (verify.because, verify.wanted);
             aggregate.state.verifies.remove(account);
+            self.doubt_no_change(aggregate, account, because, at.0 - wanted.0);
             return;
         }
         // The read was under way when newer doubt arose.
@@ -83,6 +85,26 @@ impl Deciding<'_> {
         verify.asked = 1;
         let key = (aggregate.key.clone(), verify.because);
         self.asks.entry(key).or_default().accounts.insert(account.clone());
+    }
+
+    /// An account that a sibling's return put in doubt is as it was, by a read soon after: the
+    /// answer may be older than the return. It is read once more when the window has passed.
+    fn doubt_no_change(
+        &self,
+        aggregate: &mut Aggregate,
+        account: &AccountId,
+        because: Because,
+        seconds_after: i64,
+    ) {
+        let is_as_it_was = match (because, aggregate.accounts.get(account)) {
+            (Because::Siblings, Some(known)) => known.needs_relink(),
+            (Because::Forecast, Some(known)) => known.is_expiring(),
+            _ => false,
+        };
+        if is_as_it_was && seconds_after <= self.policy.doubt_window_s {
+            let at = self.now.after(Span::seconds(self.policy.doubt_window_s));
+            aggregate.state.rechecks.insert(account.clone(), at);
+        }
     }
 
     /// A read of the authorization was answered.

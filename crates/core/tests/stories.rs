@@ -70,6 +70,32 @@ fn an_account_lost_before_the_outage_does_not_make_its_recovery_unrepairable() {
 }
 
 #[test]
+fn a_sibling_that_a_read_soon_after_the_return_finds_unchanged_is_read_once_more() {
+    let mut desk = Desk::new(0);
+    three_expired(&mut desk);
+    desk.see(Truth::new("fca_a", X).event(2000));
+    desk.see(Truth::new("fca_b", X).read(2001));
+    let asked = desk.count("verify_accounts");
+    // Stripe's answer may be from before the return, even twice.
+    desk.see(expired("fca_c").read(2002));
+    assert_eq!(desk.count("verify_accounts"), asked);
+    desk.pass(Span::seconds(5));
+    assert_eq!(desk.count("verify_accounts"), asked + 1);
+    desk.see(expired("fca_c").read(2008));
+    desk.pass(Span::seconds(600));
+    assert_eq!(desk.count("verify_accounts"), asked + 1, "and then it is believed");
+    let mut desk = Desk::new(0);
+    three_expired(&mut desk);
+    desk.see(Truth::new("fca_a", X).event(2000));
+    for id in ["fca_b", "fca_c"] {
+        desk.see(expired(id).read(2006));
+    }
+    let asked = desk.count("verify_accounts");
+    desk.pass(Span::seconds(600));
+    assert_eq!(desk.count("verify_accounts"), asked, "an answer after the window is the truth");
+}
+
+#[test]
 fn a_sibling_that_stays_inactive_keeps_the_case_open() {
     let mut desk = Desk::new(5);
     three_expired(&mut desk);
