@@ -15,14 +15,14 @@ async fn everything_is_handed_back_nothing_is_parked_and_consuming_resumes() {
     let stand = Stand::new();
     stand.store.transacts_to_fail.store(1, Ordering::SeqCst);
     stand.store.probes_to_fail.store(6, Ordering::SeqCst);
-    let answers = stand.send((0..300).map(|n| deactivated(&format!("{n}"))).collect()).await;
+    let answers = stand.send((0..600).map(|n| deactivated(&format!("{n}"))).collect()).await;
     let working = stand.consume(Order::PublishFirst);
     let away = PublishError::Away;
-    assert_eq!(answers.await.unwrap(), vec![Err(away); 300], "given out or not");
+    assert_eq!(answers.await.unwrap(), vec![Err(away); 600], "given out or not");
     assert!(!stand.subscriber.is_ready(), "it does not consume while the database is away");
     let metrics = &stand.engine.metrics;
     assert_eq!(metrics.paused.with_label_values(&[QUEUE]).get(), 1);
-    assert_eq!(metrics.handed_back.with_label_values(&[QUEUE]).get(), 256);
+    assert_eq!(metrics.handed_back.with_label_values(&[QUEUE]).get(), 512);
     assert!(stand.parked().is_empty());
 
     // What comes meanwhile waits, and is applied at the first attempt once the database is back.
@@ -35,6 +35,28 @@ async fn everything_is_handed_back_nothing_is_parked_and_consuming_resumes() {
     assert_eq!(stand.store.transacts.load(Ordering::SeqCst), 2, "never asked while away");
     assert_eq!(metrics.redelivered.with_label_values(&[QUEUE]).get(), 0, "no attempt was counted");
     assert_eq!(stand.verdict("evt_1").await, Some("applied"));
+    working.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_in_halves_one_is_applied_though_the_other_meets_an_outage() {
+    let stand = Stand { halves_from: 2, ..Stand::new() };
+    stand.store.transacts_to_fail.store(1, Ordering::SeqCst);
+    let answers = stand.send((0..50).map(|n| deactivated(&format!("{n}"))).collect()).await;
+    let working = stand.consume(Order::PublishFirst);
+    let answers = answers.await.unwrap();
+    let taken = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!((1..50).contains(&taken), "{taken} of 50");
+    let metrics = &stand.engine.metrics;
+    let handed_back = metrics.handed_back.with_label_values(&[QUEUE]).get();
+    assert_eq!(usize::try_from(handed_back).unwrap(), 50 - taken);
+    for (number, answer) in answers.iter().enumerate() {
+        let verdict = stand.verdict(&format!("evt_{number}")).await;
+        assert_eq!(verdict, answer.is_ok().then_some("applied"), "evt_{number}");
+    }
+    let again = stand.send((0..50).map(|n| deactivated(&format!("{n}"))).collect()).await;
+    assert_eq!(again.await.unwrap(), vec![Ok(()); 50]);
+    assert!(stand.parked().is_empty());
     working.end().await;
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Stand {
     /// The clock of claims.
     pub(crate) wall: Arc<Hands>,
     pub(crate) engine: Engine,
+    /// From how many inputs on a batch is decided in halves.
+    pub(crate) halves_from: usize,
 }
 
 /// A consumer at work.
@@ -117,7 +119,8 @@ impl Stand {
             metrics,
         };
         let subscriber = subscribers.remove(0);
-        Self { bus, subscriber, store, wire, lot, clock, wall, engine }
+        let halves_from = usize::MAX;
+        Self { bus, subscriber, store, wire, lot, clock, wall, engine, halves_from }
     }
 
     pub(crate) fn consume(&self, order: Order) -> Working {
@@ -128,6 +131,7 @@ impl Stand {
             engine: self.engine.clone(),
             linger: Duration::ZERO,
             order,
+            halves_from: self.halves_from,
         };
         let stop = CancellationToken::new();
         Working { task: tokio::spawn(consumer.run(stop.clone())), stop }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relink_bus::message::{Delivery, Receipt};
-use relink_bus::port::{ParkReason, Parking, Settlement, SubscribeError, Subscriber};
+use relink_bus::port::{Parking, Settlement, SubscribeError, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_core::bug::{Bug, is_planted};
 use relink_core::input::Input;
@@ -12,12 +12,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::apply::Done;
 use crate::engine::Engine;
 use crate::metrics::QueueMetrics;
-use crate::store::{OutboxRow, StoreError};
+use crate::store::StoreError;
 
-/// Most deliveries in one transaction: measured, larger batches gain little and lock longer.
-pub const BATCH_MAX: usize = 256;
+/// Most deliveries in a batch: measured, larger ones gain little and lock longer.
+pub const BATCH_MAX: usize = 512;
 
 /// How many committed batches may still be publishing and acknowledging while the next ones are
 /// decided; bounds what a crash repeats.
@@ -62,22 +63,10 @@ pub struct Consumer {
     pub linger: Duration,
     /// What comes first after a commit.
     pub order: Order,
-}
-
-/// A delivery that was read.
-#[derive(Clone)]
-struct Work {
-    receipt: Receipt,
-    input: Input,
-    traceparent: Option<Arc<str>>,
-}
-
-/// What became of a batch.
-#[derive(Default)]
-struct Done {
-    settlements: Vec<(Receipt, Settlement)>,
-    outbox: Vec<OutboxRow>,
-    away: Option<StoreError>,
+    /// From how many inputs on a batch is decided in two halves at once, none of which touches
+    /// what the other does: while one waits for the database, the other one decides. Only where
+    /// two transactions can run beside each other.
+    pub halves_from: usize,
 }
 
 impl Consumer {
@@ -141,108 +130,8 @@ impl Consumer {
         Done { settlements: Vec::new(), ..self.apply(batch).await }
     }
 
-    fn metrics(&self) -> &QueueMetrics {
+    pub(crate) fn metrics(&self) -> &QueueMetrics {
         self.engine.metrics.queue(self.queue.name())
-    }
-
-    async fn apply(&self, batch: Vec<Delivery>) -> Done {
-        let metrics = self.metrics();
-        metrics.deliveries.inc_by(batch.len() as u64);
-        #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred")]
-        metrics.batch_size.observe(batch.len() as f64);
-        let again = batch.iter().filter(|delivery| delivery.redelivered).count();
-        metrics.redelivered.inc_by(again as u64);
-        let mut done = Done::default();
-        let mut works = Vec::with_capacity(batch.len());
-        for delivery in batch {
-            match (self.decode)(&delivery) {
-                Ok(input) => works.push(Work {
-                    receipt: delivery.receipt,
-                    input,
-                    traceparent: delivery.headers.traceparent,
-                }),
-                Err(parking) => {
-                    let event = delivery.id.as_deref().unwrap_or_default();
-                    self.park(&mut done, delivery.receipt, event, parking);
-                }
-            }
-        }
-        self.decide_all(works, &mut done).await;
-        done
-    }
-
-    /// Decides; a batch that the database or the rules refuse is split until the culprit is
-    /// alone, so that its mates are applied.
-    async fn decide_all(&self, works: Vec<Work>, done: &mut Done) {
-        let mut waiting = vec![works];
-        while let Some(mut works) = waiting.pop() {
-            if works.is_empty() {
-                continue;
-            }
-            if done.away.is_some() {
-                self.hand_back(done, &works);
-                continue;
-            }
-            let inputs: Arc<[Input]> = works.iter().map(|work| work.input.clone()).collect();
-            let traces = works.iter().map(|work| work.traceparent.clone()).collect();
-            match self.engine.decide(self.queue.name(), inputs, traces).await {
-                Ok((report, outbox)) => {
-                    done.outbox.extend(outbox);
-                    for (work, verdict) in works.iter().zip(&report.verdicts) {
-                        if verdict.is_some() {
-                            done.settlements.push((work.receipt, Settlement::Accept));
-                        }
-                    }
-                    for (index, refusal) in report.refused {
-                        let parking = Parking::new(ParkReason::TooManyAccounts, refusal);
-                        if let Some(work) = works.get(index) {
-                            self.park(done, work.receipt, work.input.id.as_str(), parking);
-                        }
-                    }
-                }
-                Err(StoreError::Undecided(index)) if index < works.len() => {
-                    let work = works.remove(index);
-                    let parking = Parking::new(ParkReason::Panicked, "deciding about it panicked");
-                    self.park(done, work.receipt, work.input.id.as_str(), parking);
-                    waiting.push(works);
-                }
-                Err(StoreError::Refused(text)) => match &works[..] {
-                    [work] => {
-                        let parking = Parking::new(ParkReason::Constraint, text);
-                        self.park(done, work.receipt, work.input.id.as_str(), parking);
-                    }
-                    _ => {
-                        let second_half = works.split_off(works.len() / 2);
-                        waiting.push(second_half);
-                        waiting.push(works);
-                    }
-                },
-                Err(error) => {
-                    self.hand_back(done, &works);
-                    done.away = Some(error);
-                }
-            }
-        }
-    }
-
-    fn park(&self, done: &mut Done, receipt: Receipt, event: &str, parking: Parking) {
-        self.metrics().parked.inc(&parking.reason);
-        let (queue, reason) = (self.queue.name(), parking.reason.as_str());
-        let error = &parking.error;
-        tracing::warn!(event.id = event, queue, reason, error, "a message is parked");
-        done.settlements.push((receipt, Settlement::Park(parking)));
-    }
-
-    fn hand_back(&self, done: &mut Done, works: &[Work]) {
-        self.metrics().handed_back.inc_by(works.len() as u64);
-        if is_planted(Bug::HandBackForgotten) {
-            return;
-        }
-        let settlement = match is_planted(Bug::RetryCountedOnTransient) {
-            true => Settlement::Retry(Parking::new(ParkReason::RetriesExhausted, "a bug")),
-            false => Settlement::HandBack,
-        };
-        done.settlements.extend(works.iter().map(|work| (work.receipt, settlement.clone())));
     }
 
     /// A crash in between repeats work and loses nothing.

@@ -132,26 +132,19 @@ pub(crate) const DELETE_HOMES: Sql = Sql {
     types: &[TEXTS, TEXTS],
 };
 
-/// Writes accounts; an element of `past` is a list joined by U+001F, because an array of arrays
-/// would be flattened.
+/// Writes accounts, each of which has a row that is locked; an element of `past` is a list joined
+/// by U+001F, because an array of arrays would be flattened.
 pub(crate) const WRITE_ACCOUNTS: Sql = Sql {
-    text: "INSERT INTO accounts (scope, id, home, provisional, status, cause, action, \
-             expected_deactivation_s, holder, last4, version, past_authorizations, state, \
-             updated_ms) \
-           SELECT w.scope, w.id, w.home, w.provisional, w.status, w.cause, w.action, \
-             w.expected, w.holder, w.last4, w.version, string_to_array(w.past, U&'\\001F'), \
-             w.state::json, \
-             (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
+    text: "UPDATE accounts a SET home = w.home, provisional = w.provisional, status = w.status, \
+             cause = w.cause, action = w.action, expected_deactivation_s = w.expected, \
+             holder = w.holder, last4 = w.last4, version = w.version, \
+             past_authorizations = string_to_array(w.past, U&'\\001F'), \
+             state = w.state::json, \
+             updated_ms = (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
            FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS w (scope, id, \
              home, provisional, status, cause, action, expected, holder, last4, version, past, \
              state) \
-           ON CONFLICT (id, scope) DO UPDATE SET home = excluded.home, \
-             provisional = excluded.provisional, status = excluded.status, \
-             cause = excluded.cause, action = excluded.action, \
-             expected_deactivation_s = excluded.expected_deactivation_s, \
-             holder = excluded.holder, last4 = excluded.last4, version = excluded.version, \
-             past_authorizations = excluded.past_authorizations, state = excluded.state, \
-             updated_ms = excluded.updated_ms",
+           WHERE a.scope = w.scope AND a.id = w.id",
     types: &[
         TEXTS, TEXTS, TEXTS, FLAGS, TEXTS, TEXTS, TEXTS, NUMBERS, TEXTS, TEXTS, NUMBERS, TEXTS,
         TEXTS,

@@ -65,7 +65,7 @@ impl RabbitConfig {
             connect_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(5),
             in_flight_max: 512,
-            prefetch: 512,
+            prefetch: 1024,
             connection_name: "relink".to_owned(),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),

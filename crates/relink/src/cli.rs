@@ -256,7 +256,7 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) link: LinkArgs,
     /// Deliveries that the broker hands out ahead of their acknowledgement, per worker
-    #[arg(long, env = "RELINK_PREFETCH", default_value = "512")]
+    #[arg(long, env = "RELINK_PREFETCH", default_value = "1024")]
     pub(crate) prefetch: String,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,

@@ -187,7 +187,8 @@ fn work(store: &Arc<dyn Store>, registry: &Registry) -> InProcessBus {
         let subscriber: Arc<InProcessSubscriber> = subscriber;
         let (engine, linger) = (engine.clone(), Duration::ZERO);
         let order = Order::AcknowledgeFirst;
-        let consumer = Consumer { queue, subscriber, decode, engine, linger, order };
+        let halves_from = usize::MAX;
+        let consumer = Consumer { queue, subscriber, decode, engine, linger, order, halves_from };
         tokio::spawn(consumer.run(CancellationToken::new()));
     }
     bus

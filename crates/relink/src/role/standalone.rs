@@ -204,6 +204,8 @@ impl Embedded {
             followup: Some((stripe, duties)),
             registry,
             order: Order::AcknowledgeFirst,
+            // The usual database here has one writer.
+            halves_from: usize::MAX,
         };
         let subscribers = WorkQueue::ALL
             .into_iter()

@@ -26,6 +26,9 @@ use crate::wiring::{self, StripeApi};
 /// batching adds no latency when there is little to do, and under load batches fill by themselves.
 const LINGER: Duration = Duration::ZERO;
 
+/// From how many inputs on a batch is decided in halves: each costs a transaction of its own.
+pub(super) const HALVES_FROM: usize = 64;
+
 pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
     start_logging(&args.log, &mut problems);
@@ -74,6 +77,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
             followup,
             registry: footing.registry,
             order: Order::PublishFirst,
+            halves_from: HALVES_FROM,
         };
         let subscribers =
             subscribers.into_iter().map(|(queue, one)| (queue, one as Arc<dyn Subscriber>));
@@ -121,6 +125,8 @@ pub(super) struct Parts {
     pub(super) followup: Option<(StripeApi, Duties)>,
     pub(super) registry: prometheus::Registry,
     pub(super) order: Order,
+    /// See [`Consumer::halves_from`].
+    pub(super) halves_from: usize,
 }
 
 /// Runs a consumer per queue until told to stop; the first that cannot go on ends them all.
@@ -133,8 +139,15 @@ pub(super) async fn run_all(
     for (queue, subscriber) in subscribers {
         let stop = stop.clone();
         if let Some(decode) = wiring::decode(queue) {
-            let (engine, order) = (parts.engine.clone(), parts.order);
-            let consumer = Consumer { queue, subscriber, decode, engine, linger: LINGER, order };
+            let consumer = Consumer {
+                queue,
+                subscriber,
+                decode,
+                engine: parts.engine.clone(),
+                linger: LINGER,
+                order: parts.order,
+                halves_from: parts.halves_from,
+            };
             consumers.spawn(consumer.run(stop));
         } else if let Some((stripe, duties)) = parts.followup.take() {
             let counted = parts.engine.metrics.queue(queue.name()).clone();
@@ -150,6 +163,7 @@ pub(super) async fn run_all(
                 wall: Arc::new(SystemClock),
                 reads: metrics.reads.clone(),
                 waiting: quietly,
+                held_until: None,
             });
             let followup = Followup { subscriber, observer, duties, metrics };
             consumers.spawn(followup.run(stop));
