@@ -26,8 +26,9 @@ use crate::traffic::{Slice, Supply};
 /// The queues that webhooks end in.
 const QUEUES: [&str; 2] = ["relink.lifecycle", "relink.upcoming"];
 
-/// How often it is asked how far a worker has come.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often it is asked how far a worker has come: each look at its metrics costs the worker a
+/// millisecond.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much is measured.
 #[derive(Debug)]
