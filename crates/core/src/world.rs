@@ -13,6 +13,9 @@ use crate::observation::{AccountObservation, RelinkOutcome, Status};
 pub struct World {
     aggregates: BTreeMap<HomeKey, Aggregate>,
     homes: HashMap<AccountKey, HomeKey>,
+    /// By holder, those that are or were theirs: every account that is linked or lost looks for
+    /// its relatives, and a batch has hundreds of homes.
+    holders: HashMap<Arc<str>, BTreeSet<HomeKey>>,
     /// Accounts to write.
     pub changed_accounts: BTreeSet<AccountKey>,
     /// Aggregates whose state is to be written.
@@ -26,7 +29,7 @@ impl World {
             let key = AccountKey { scope: aggregate.key.scope.clone(), account: account.clone() };
             self.homes.insert(key, aggregate.key.clone());
         }
-        self.aggregates.insert(aggregate.key.clone(), aggregate);
+        self.put_back(aggregate);
     }
 
     /// One aggregate.
@@ -51,6 +54,16 @@ impl World {
 
     /// Puts it back, without touching where accounts live.
     pub(crate) fn put_back(&mut self, aggregate: Aggregate) {
+        if let Some(holder) = aggregate.holder() {
+            match self.holders.get_mut(&holder.id) {
+                Some(theirs) if theirs.contains(&aggregate.key) => {}
+                Some(theirs) => _ = theirs.insert(aggregate.key.clone()),
+                None => {
+                    let theirs = BTreeSet::from([aggregate.key.clone()]);
+                    self.holders.insert(Arc::clone(&holder.id), theirs);
+                }
+            }
+        }
         self.aggregates.insert(aggregate.key.clone(), aggregate);
     }
 
@@ -65,7 +78,8 @@ impl World {
         of: &'a HomeKey,
         holder: &'a str,
     ) -> impl Iterator<Item = &'a Aggregate> {
-        self.aggregates.values().filter(move |other| {
+        let theirs = self.holders.get(holder).into_iter().flatten();
+        theirs.filter_map(|key| self.aggregates.get(key)).filter(move |other| {
             other.key.scope == of.scope
                 && other.key != *of
                 && !other.key.home.is_provisional()
