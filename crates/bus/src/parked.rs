@@ -124,10 +124,11 @@ pub trait ParkedMessages: Send + Sync {
     /// round what it gets back), each at most once, and no more than there were when the walk
     /// began: what is put back and fails again does not make it longer.
     ///
-    /// While it lasts another walk may not see what this one holds.
+    /// Where another walk would not see what this one holds, it waits for the end of this one, and
+    /// answers [`ParkedError::Busy`] where that takes too long.
     async fn walk(&self, queue: WorkQueue, visitor: &mut dyn Visitor) -> Walked;
 
-    /// How many messages wait where.
+    /// How many messages wait where; waits like a walk.
     ///
     /// # Errors
     /// See [`ParkedError`].
@@ -141,6 +142,8 @@ pub enum ParkedError {
     Away(String),
     /// Something has to be corrected first; says what.
     Misconfigured(String),
+    /// Somebody else looks at them, and did not end in time; nothing was looked at.
+    Busy,
 }
 
 impl fmt::Display for ParkedError {
@@ -148,6 +151,10 @@ impl fmt::Display for ParkedError {
         match self {
             Self::Away(text) => write!(f, "the parked messages cannot be reached: {text}"),
             Self::Misconfigured(text) => f.write_str(text),
+            Self::Busy => f.write_str(
+                "somebody else looks at the parked messages (another command, the API or the \
+                 scheduler), and what he holds cannot be seen; try again when he is done",
+            ),
         }
     }
 }

@@ -84,7 +84,13 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         Ok(states) if states.len() < queues().len() => {}
         Ok(states) => {
             lines.push(consumers(&states));
-            lines.push(judge_parked(&depths(&states)));
+            lines.push(match examination.is_desk_taken().await {
+                Ok(true) => {
+                    let found = "not counted: somebody looks at parked messages at this moment";
+                    Line::not_checked(Check::Parked, found, "ask again in a moment")
+                }
+                _ => judge_parked(&depths(&states)),
+            });
         }
         Err(error) => {
             lines.push(Line::warn(Check::BrokerConsumers, error, "ask again in a moment"));
