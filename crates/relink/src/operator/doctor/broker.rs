@@ -9,7 +9,7 @@ use relink_rabbitmq::{
 };
 
 use super::database::judge_parked;
-use super::line::{Check, Line};
+use super::line::{Check, Level, Line};
 use super::permission;
 use super::settings::{Named, Wanted};
 
@@ -97,12 +97,24 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         }
     }
     lines.push(permission::look(&examination, wanted).await);
-    if management.is_none() && examination.is_blocked().await {
-        lines.retain(|line| line.check != Check::BrokerAlarms);
-        let found = "the broker blocks whoever publishes: an alarm is in effect";
-        lines.push(Line::fail(Check::BrokerAlarms, found, ALARMS_ADVICE));
+    // Where the management API is not asked, or does not tell, this is what is left.
+    if !tells_alarms(lines) && examination.is_blocked().await {
+        blocked(lines);
     }
     examination.end().await;
+}
+
+/// Whether the management API said how it is with alarms.
+fn tells_alarms(lines: &[Line]) -> bool {
+    let is_said = |line: &Line| matches!(line.level, Level::Ok | Level::Fail);
+    lines.iter().any(|line| line.check == Check::BrokerAlarms && is_said(line))
+}
+
+/// What AMQP tells of alarms stands for what the management API did not.
+fn blocked(lines: &mut Vec<Line>) {
+    lines.retain(|line| line.check != Check::BrokerAlarms);
+    let found = "the broker blocks whoever publishes: an alarm is in effect";
+    lines.push(Line::fail(Check::BrokerAlarms, found, ALARMS_ADVICE));
 }
 
 fn unreachable(check: Check, error: &ManagementError) -> Line {
@@ -339,7 +351,6 @@ fn unused(survey: &Survey) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::Level;
     use super::*;
 
     fn state(name: &str, ready: u32, consumers: u32) -> QueueState {
@@ -384,6 +395,18 @@ mod tests {
         assert_eq!(level(state("relink.lifecycle", 9, 0), &[]), Level::Fail);
         let parked = [state("relink.lifecycle.parked", 0, 1)];
         assert_eq!(level(state("relink.lifecycle", 0, 1), &parked), Level::Fail);
+    }
+
+    #[test]
+    fn a_block_is_told_where_the_management_api_tells_no_alarms() {
+        let away = ManagementError::Away("refused".into());
+        let mut lines = vec![unreachable(Check::BrokerAlarms, &away)];
+        assert!(!tells_alarms(&lines), "a warning that nobody answers tells nothing");
+        assert!(!tells_alarms(&[Line::not_checked(Check::BrokerAlarms, "no address", "")]));
+        blocked(&mut lines);
+        let levels: Vec<Level> = lines.iter().map(|line| line.level).collect();
+        assert_eq!(levels, [Level::Fail], "one line, which ends in failure");
+        assert!(tells_alarms(&lines) && tells_alarms(&[alarms(&[])]));
     }
 
     #[test]
