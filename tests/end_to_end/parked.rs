@@ -134,7 +134,25 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     publish(&mut foreign, "evt_1", &hopeless("evt_1")).await;
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
+    secrets_are_masked(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
+}
+
+/// A body that was cut off, and a type that is a key: nothing of either is printed.
+async fn secrets_are_masked(foreign: &mut Foreign, settings: &Settings) {
+    let properties = json!({
+        "message_id": "evt_secret", "type": "sk_live_hunter2", "delivery_mode": 2,
+    });
+    let body = br#"{"id":"evt_secret","password":"hunter2","client_secret":"#;
+    foreign.publish_event(CREATED, body, &properties).await;
+    until_parked(1, 1, settings).await;
+    for arguments in [&["list"][..], &["list", "--json"], &["show", "evt_secret"]] {
+        let (code, printed, said) = told(&[&["parked"], arguments].concat(), settings).await;
+        assert!(code == 0 && printed.contains("•••"), "{arguments:?}: {printed}{said}");
+        assert!(!printed.contains("hunter2"), "{arguments:?}: {printed}");
+    }
+    let drop = ["drop", "evt_secret", "--reason", "of a test", "--write"];
+    assert_eq!(parked(&drop, settings).await["count"], 1);
 }
 
 /// `kill -9` in the middle: every message is in one of the two queues, and no more than the one

@@ -26,7 +26,7 @@ use crate::store::Store;
 
 pub use dropping::{DROP_REASON_CHARS_MAX, DropReason};
 pub use lot::StoreLot;
-pub use mask::shown;
+pub use mask::{masked, shown};
 pub use requeuer::Requeuer;
 
 /// Which parked messages; an empty choice is all of them.

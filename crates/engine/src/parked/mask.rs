@@ -24,6 +24,9 @@ const SECRET_NAMES: [&str; 8] = [
 /// How Stripe's keys and secrets begin.
 const SECRET_STARTS: [&str; 5] = ["sk_", "rk_", "pk_", "whsec_", "ek_"];
 
+/// What values stand in.
+const QUOTES: [char; 3] = ['"', '\'', '`'];
+
 /// What a secret stands behind in a header, in either case (RFC 6750, RFC 9110).
 const SCHEME: &str = "bearer";
 
@@ -42,10 +45,7 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, mut field) in std::mem::take(fields) {
-                let lower = name.to_ascii_lowercase();
-                let is_named = lower.ends_with("token")
-                    || SECRET_NAMES.iter().any(|part| lower.contains(part));
-                if is_named && !field.is_null() {
+                if names_secret(&name) && !field.is_null() {
                     field = MASK.into();
                 } else {
                     mask(&mut field);
@@ -58,6 +58,12 @@ fn mask(value: &mut Value) {
         Value::String(text) if is_secret(text) => *text = MASK.into(),
         _ => {}
     }
+}
+
+/// Whether what has this name is a secret.
+fn names_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with("token") || SECRET_NAMES.iter().any(|part| lower.contains(part))
 }
 
 /// Whether a value gives itself away: a key, a client secret (`…_secret_…`), a relink link, an
@@ -77,14 +83,94 @@ fn is_scheme(word: &str) -> bool {
     word.eq_ignore_ascii_case(SCHEME)
 }
 
-/// Word by word, since there are no names to go by; bytes that are no text become `�`.
+/// The beginning of a text, masked; bytes that are no text become `�`.
 fn text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let begin: String = text.chars().take(TEXT_CHARS_MAX).collect();
-    let is_cut = begin.len() < text.len();
+    let end = if begin.len() < text.len() { "…" } else { "" };
+    masked(&begin) + end
+}
+
+/// A text with its secrets masked: what stands behind the name of one, then word by word what
+/// gives itself away.
+pub fn masked(text: &str) -> String {
+    by_form(&by_name(text))
+}
+
+/// Masks what `name: value` and `name=value` say of a secret, in quotes or without. A value of
+/// several parts is masked to the end of the text: where it ends is not looked for.
+fn by_name(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find([':', '=']) {
+        let (before, from) = rest.split_at(at);
+        let value = from.trim_start_matches(|c: char| ":=>".contains(c) || c.is_whitespace());
+        let (told, _) = rest.split_at(rest.len() - value.len());
+        masked.push_str(told);
+        rest = value;
+        if names_secret(name_at_end(before)) {
+            let (opening, secret) = value.split_at(opening(value));
+            let end = if opening.is_empty() { bare(secret) } else { quoted(opening, secret) };
+            let (secret, further) = secret.split_at(end);
+            let is_told = secret.is_empty() || secret == "null" || is_scheme(secret);
+            masked.push_str(opening);
+            masked.push_str(if is_told { secret } else { MASK });
+            rest = further;
+        }
+    }
+    masked + rest
+}
+
+/// What a text names last: all that is in quotes, else the last word.
+fn name_at_end(text: &str) -> &str {
+    let quote = |c: char| QUOTES.contains(&c);
+    let text = text.trim_end();
+    let bare = text.trim_end_matches(|c| quote(c) || c == '\\');
+    let is_quoted = bare.len() < text.len();
+    let start = |c: char| if is_quoted { quote(c) } else { !c.is_alphanumeric() && c != '_' };
+    bare.rsplit(start).next().unwrap_or_default()
+}
+
+/// How many bytes open a value in quotes: the quote, and before it what escapes it where the text
+/// itself stands in quotes.
+fn opening(value: &str) -> usize {
+    let behind = value.trim_start_matches('\\');
+    match behind.chars().next() {
+        Some(quote) if QUOTES.contains(&quote) => value.len() - behind.len() + quote.len_utf8(),
+        _ => 0,
+    }
+}
+
+/// How many bytes of a secret stand in quotes: up to one that is no more escaped than the first.
+fn quoted(opening: &str, secret: &str) -> usize {
+    let Some(quote) = opening.chars().last() else { return 0 };
+    let outer = opening.len() - quote.len_utf8();
+    let mut escapes = 0;
+    for (at, c) in secret.char_indices() {
+        let closes = if outer == 0 { escapes % 2 == 0 } else { escapes <= outer };
+        match c {
+            _ if c == quote && closes => return at - escapes.min(outer),
+            '\\' => escapes += 1,
+            _ => escapes = 0,
+        }
+    }
+    secret.len()
+}
+
+/// How many bytes of a secret stand without quotes.
+fn bare(secret: &str) -> usize {
+    if secret.starts_with(['{', '[']) {
+        return secret.len();
+    }
+    let ends = |c: char| c.is_whitespace() || ",;&)]}<>".contains(c) || QUOTES.contains(&c);
+    secret.find(ends).unwrap_or(secret.len())
+}
+
+/// Masks what gives itself away, and what is announced by a scheme.
+fn by_form(text: &str) -> String {
     let part = |c: char| c.is_alphanumeric() || "_/-.:@%+~".contains(c);
-    let mut masked = String::with_capacity(begin.len());
-    let mut rest = begin.as_str();
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
     let mut is_announced = false;
     while !rest.is_empty() {
         let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
@@ -95,9 +181,6 @@ fn text(body: &[u8]) -> String {
         let (gap, further) = behind.split_at(behind.find(part).unwrap_or(behind.len()));
         masked.push_str(gap);
         rest = further;
-    }
-    if is_cut {
-        masked.push('…');
     }
     masked
 }
@@ -125,6 +208,30 @@ mod tests {
             "token": MASK, "header": MASK, "tokenized": "yes", "said": "a bearer of news",
         });
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_secret_behind_its_name_is_masked_in_text_as_well() {
+        for (text, expected) in [
+            (r#"{"id":"e","password":"hunter2","a":1"#, r#"{"id":"e","password":"•••","a":1"#),
+            (r#"{"password" : "hun\"ter 2!", "id": 1"#, r#"{"password" : "•••", "id": 1"#),
+            (r#"{"my password hint":"the cat"#, r#"{"my password hint":"•••"#),
+            (
+                r#"{"body":"{\"apiKey\":1,\"client_secret\":\"a b\",\"c\":2}""#,
+                r#"{"body":"{\"apiKey\":1,\"client_secret\":\"•••\",\"c\":2}""#,
+            ),
+            (r#"{"secrets":{"a":"b"},"c":1"#, r#"{"secrets":•••"#),
+            (r#"{"secret":null,"access_token":12,"c"#, r#"{"secret":null,"access_token":•••,"c"#),
+            ("id=1&password=hunt%65r2&c=3", "id=1&password=•••&c=3"),
+            ("PASSWORD: hunter2\nid: 1", "PASSWORD: •••\nid: 1"),
+            ("api_key='a b' token => x, tokens: y", "api_key='•••' token => •••, tokens: y"),
+            ("access_token: Bearer a.b, c", "access_token: Bearer •••, c"),
+            ("at https://a.example/?x=1:2", "at https://a.example/?x=1:2"),
+            ("password", "password"),
+            ("password:", "password:"),
+        ] {
+            assert_eq!(masked(text), expected, "{text}");
+        }
     }
 
     #[test]

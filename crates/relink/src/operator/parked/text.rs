@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use relink_bus::parked::ParkedMessage;
-use relink_engine::parked::{Listed, shown};
+use relink_engine::parked::{Listed, masked, shown};
 use serde_json::Value;
 
 use super::document::time;
@@ -58,7 +58,7 @@ fn cells(message: &ParkedMessage) -> [String; 7] {
         message.reason.to_string(),
         message.times().to_string(),
         time(message.parked_at_unix_ms).unwrap_or_else(|| "–".into()),
-        plain(delivery.kind.as_deref().unwrap_or("–")),
+        plain(&masked(delivery.kind.as_deref().unwrap_or("–"))),
         plain(delivery.id.as_deref().unwrap_or("–")),
     ]
 }
