@@ -68,10 +68,28 @@ async fn a_message_goes_round(id: &str, settings: &Settings) {
     let (code, text, _) = told(&["parked", "show", id], settings).await;
     assert!(code == 0 && text.contains("•••") && !text.contains("_secret_"), "{text}");
 
+    // Those that are not there are named, before and after.
+    for write in [&[][..], &["--write"]] {
+        let some = [&["parked", "drop", "nope", id, "--reason", "x", "--queue", "upcoming"], write];
+        let (code, printed, said) = told(&some.concat(), settings).await;
+        assert!(code == 1 && said.contains(&format!("`{id}`, `nope`")), "{printed}{said}");
+    }
+    let (code, printed, said) = told(&["parked", "requeue", "nope"], settings).await;
+    assert!(
+        code == 1 && !printed.contains("--write") && said.contains("`nope`"),
+        "{printed}{said}"
+    );
+    let (code, printed, said) = told(&["parked", "requeue", "nope", id], settings).await;
+    assert!(code == 1 && printed.contains("1 to requeue") && said.contains("`nope`"), "{printed}");
+    assert!(!said.contains(id), "{said}");
+
     let preview = parked(&["requeue", id], settings).await;
     assert_eq!((&preview["written"], &preview["count"]), (&json!(false), &json!(1)));
     until_parked(1, 1, settings).await;
-    let done = parked(&["requeue", "--parked-for", "impossible", "--write"], settings).await;
+    let some = ["parked", "requeue", id, "nope", "--parked-for", "impossible", "--write", "--json"];
+    let (code, done, said) = told(&some, settings).await;
+    assert!(code == 1 && said.contains("`nope`") && !said.contains(id), "{said}");
+    let done: Value = serde_json::from_str(&done).unwrap();
     assert_eq!((&done["written"], &done["count"]), (&json!(true), &json!(1)));
     let again = until_parked(1, 2, settings).await;
     assert_eq!(again["messages"][0]["reason"], "impossible");
