@@ -68,6 +68,8 @@ async fn a_message_goes_round(id: &str, settings: &Settings) {
     let (code, text, _) = told(&["parked", "show", id], settings).await;
     assert!(code == 0 && text.contains("•••") && !text.contains("_secret_"), "{text}");
 
+    let (code, table, _) = told(&["parked", "list", "--queue", "upcoming"], settings).await;
+    assert_eq!((code, table.trim()), (0, "nothing matches; 1 message is parked"));
     // Those that are not there are named, before and after.
     for write in [&[][..], &["--write"]] {
         let some = [&["parked", "drop", "nope", id, "--reason", "x", "--queue", "upcoming"], write];
@@ -127,10 +129,17 @@ async fn mistakes_are_told(settings: &Settings) {
         (&["list", "--since", "soon"], 64),
         (&["drop", "--all", "--reason", "two\nlines"], 64),
         (&["list", "--since", "2026-11-01", "--until", "1h"], 0),
+        (&["list", "--since", "1h", "--until", "2h"], 64),
+        (&["requeue", "--parked-for", "unparseable"], 64),
+        (&["list", "--parked-for", "delivery_limit"], 0),
     ] {
         let (code, _, said) = told(&[&["parked"], arguments].concat(), settings).await;
         assert_eq!(code, expected, "{arguments:?}: {said}");
     }
+    let (_, _, said) = told(&["parked", "list", "--parked-for", "unparseable"], settings).await;
+    assert!(said.contains("unparsable, no_id") && said.contains("delivery_limit"), "{said}");
+    let (code, printed, _) = told(&["parked", "list", "--parked-for", "no_id"], settings).await;
+    assert_eq!((code, printed.trim()), (0, "nothing is parked"));
     let (code, _, said) = told(&["parked", "list"], &Settings::new()).await;
     assert!(code == 64 && said.contains("RELINK_AMQP_URL"), "{said}");
 }

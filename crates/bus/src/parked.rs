@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::message::{CONTENT_TYPE_CLOUD_EVENT, CONTENT_TYPE_JSON, Delivery, Headers, Message};
+use crate::port::ParkReason;
 use crate::topology::{Exchange, UNKNOWN_TYPE_KEY, WorkQueue, is_bound};
 
 /// The reason of a message that the broker set aside, because it was handed out as often as its
@@ -18,6 +19,12 @@ pub const DELIVERY_LIMIT_REASON: &str = "delivery_limit";
 
 /// The reason of a message of which nothing says why it is there.
 pub const UNKNOWN_REASON: &str = "unknown";
+
+/// Every reason there is.
+pub fn reasons() -> impl Iterator<Item = &'static str> {
+    let known = ParkReason::ALL.into_iter().map(ParkReason::as_str);
+    known.chain([DELIVERY_LIMIT_REASON, UNKNOWN_REASON])
+}
 
 /// A message that is parked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +35,7 @@ pub struct ParkedMessage {
     pub queue: WorkQueue,
     /// The message; its receipt settles nothing.
     pub delivery: Delivery,
-    /// Why: the name of a [`ParkReason`](crate::port::ParkReason), or one of those above.
+    /// Why: the name of a [`ParkReason`], or one of those above.
     pub reason: Arc<str>,
     /// The error's text, without bodies or secrets.
     pub error: Arc<str>,

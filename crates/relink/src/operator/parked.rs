@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_bus::parked::{ParkedMessage, Walked};
+use relink_bus::parked::{ParkedMessage, Walked, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::parked::{DropReason, ParkedFilter, Reach};
@@ -55,6 +55,10 @@ async fn list(
     let listed = opened.desk.list(&filter, reach).await.map_err(|error| unavailable(&error))?;
     if args.json {
         return print_json(&document::listed(&listed));
+    }
+    if listed.counts.is_empty() && !filter.is_all() {
+        let depths = opened.desk.lot.depths().await.map_err(|error| unavailable(&error))?;
+        return print(&text::nothing_matches(depths.iter().map(|depth| depth.parked).sum()));
     }
     print(text::listed(&listed).trim_end())
 }
@@ -265,13 +269,27 @@ fn filter(problems: &mut Problems, args: FilterArgs) -> ParkedFilter {
         }
         known
     });
+    let reason = args.parked_for;
+    if let Some(name) = reason.as_ref().filter(|name| !reasons().any(|known| known == *name)) {
+        let known: Vec<&str> = reasons().collect();
+        let known = known.join(", ");
+        problems.add(format!("--parked-for: there is no reason `{name}`; there are {known}"));
+    }
     let now = SystemClock.now();
     let since = args.since.and_then(|text| problems.moment("--since", &text, now));
     let until = args.until.and_then(|text| problems.moment("--until", &text, now));
+    if let (Some(since), Some(until)) = (since, until)
+        && since > until
+    {
+        problems.add(
+            "--since is after --until: nothing is parked in between; `--since 2h --until 1h` is \
+             from two hours ago to one hour ago",
+        );
+    }
     ParkedFilter {
         ids: Vec::new(),
         queue,
-        reason: args.parked_for.map(Arc::from),
+        reason: reason.map(Arc::from),
         kind: args.kind.map(Arc::from),
         since_unix_ms: since.map(|since| since.0),
         until_unix_ms: until.map(|until| until.0),

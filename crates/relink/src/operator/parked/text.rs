@@ -8,6 +8,15 @@ use serde_json::Value;
 
 use super::document::time;
 
+/// A choice that means none of so many.
+pub(super) fn nothing_matches(parked: u64) -> String {
+    match parked {
+        0 => "nothing is parked".into(),
+        1 => "nothing matches; 1 message is parked".into(),
+        more => format!("nothing matches; {more} messages are parked"),
+    }
+}
+
 /// Counts first, then the longest parked ones.
 pub(super) fn listed(listed: &Listed) -> String {
     if listed.counts.is_empty() {
