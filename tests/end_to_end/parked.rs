@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use relink_tests::foreign::Foreign;
 use relink_tests::http::Connection;
 use relink_tests::place::Place;
@@ -162,6 +164,7 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
     secrets_are_masked(&mut foreign, &settings).await;
+    a_dropped_command_is_explained(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
 }
 
@@ -180,6 +183,33 @@ async fn secrets_are_masked(foreign: &mut Foreign, settings: &Settings) {
     }
     let drop = ["drop", "evt_secret", "--reason", "of a test", "--write"];
     assert_eq!(parked(&drop, settings).await["count"], 1);
+}
+
+/// A command is no part of the ledger, and its id leads to what became of it all the same.
+async fn a_dropped_command_is_explained(foreign: &mut Foreign, settings: &Settings) {
+    let command = json!({
+        "specversion": "1.0", "id": "cmd_1", "source": "/relink/live", "subject": "fcauth_1",
+        "type": "relink.verify_accounts.v1", "time": "2026-10-27T00:00:00Z",
+    });
+    let body = STANDARD.encode(command.to_string());
+    let properties = json!({
+        "message_id": "cmd_1", "type": "relink.verify_accounts.v1", "delivery_mode": 2,
+        "headers": { "relink-livemode": true },
+    });
+    foreign
+        .attempt(&json!({
+            "op": "publish", "exchange": "", "routing_key": "relink.followup.parked",
+            "body": body, "properties": properties,
+        }))
+        .await
+        .unwrap();
+    let drop = ["drop", "cmd_1", "--reason", "of a test", "--write"];
+    assert_eq!(parked(&drop, settings).await["count"], 1);
+    let (code, story, said) = told(&["explain", "cmd_1"], settings).await;
+    assert_eq!(code, 0, "{said}");
+    for part in ["relink.verify_accounts.v1", "ignored(dropped)", "of a test"] {
+        assert!(story.contains(part), "{story}");
+    }
 }
 
 /// `kill -9` in the middle: every message is in one of the two queues, and no more than the one

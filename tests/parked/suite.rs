@@ -12,7 +12,7 @@ use relink_core::id::{Home, HomeKey, Scope};
 use relink_core::input::{Ignored, Verdict};
 use relink_core::time::Second;
 use relink_engine::balance::Books;
-use relink_engine::parked::{ParkedFilter, Reach};
+use relink_engine::parked::{ParkedFilter, Reach, own_home};
 use relink_tests::wait::until;
 use tokio::sync::Notify;
 
@@ -143,6 +143,11 @@ pub(crate) async fn a_drop_is_recorded_and_then_gone(world: World) {
     let home = HomeKey { scope: live(), home: Home::Authorization("fcauth_1".into()) };
     let told = world.store.history(&home, None, 9).await.unwrap();
     assert_eq!(told.iter().filter(|row| row.input.as_str() == "cmd_1").count(), 1);
+    // Who knows nothing but its id finds it as well.
+    let own = HomeKey { scope: live(), home: own_home("cmd_1") };
+    let told = world.store.history(&own, None, 9).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(&*told[0].verdict == "ignored(dropped)" && told[0].note.contains("it was a test"));
 }
 
 pub(crate) async fn a_drop_of_what_nobody_can_read_is_recorded_under_its_name(world: World) {

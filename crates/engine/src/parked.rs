@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::consume::Decode;
 use crate::store::Store;
 
-pub use dropping::{DROP_REASON_CHARS_MAX, DropReason};
+pub use dropping::{DROP_REASON_CHARS_MAX, DropReason, own_home};
 pub use lot::StoreLot;
 pub use mask::{masked, shown};
 pub use requeuer::Requeuer;
