@@ -80,8 +80,11 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
     });
     // Before anything is published: a broker with an alarm hears nothing more of who did.
     match examination.queues().await {
-        // Of queues that are missing nothing can be told.
-        Ok(states) if states.len() < queues().len() => {}
+        Ok(states) if states.len() < queues().len() => {
+            let why = "not checked: queues are missing, see broker.topology";
+            let untold = [Check::BrokerConsumers, Check::Parked];
+            lines.extend(untold.map(|check| Line::not_checked(check, why, "run `relink migrate`")));
+        }
         Ok(states) => {
             lines.push(consumers(&states));
             lines.push(match examination.is_desk_taken().await {
