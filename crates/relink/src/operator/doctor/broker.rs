@@ -1,6 +1,8 @@
 //! The broker: what AMQP tells, and what only its management API does. Nothing is created, taken
 //! or published.
 
+use std::time::Duration;
+
 use relink_bus::parked::Depth;
 use relink_bus::topology::{RETRY_LADDER, WorkQueue, queues, retry_queue};
 use relink_rabbitmq::{
@@ -36,6 +38,10 @@ const BY_MANAGEMENT: [Check; 4] =
 
 /// How to have it checked.
 const MANAGEMENT: &str = "set RELINK_MANAGEMENT_URL, with a user that has the tag `monitoring`";
+
+/// How long it is waited for somebody who looks at parked messages: so many times so long.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How many that are missing are named in one line.
 const NAMED_MAX: usize = 5;
@@ -78,6 +84,8 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         Some(survey) => topology(&survey),
         None => topology_by_amqp(relink_rabbitmq::verify(broker).await),
     });
+    // What somebody else holds is not among those that are counted.
+    let is_seen = until_left(&examination).await;
     // Before anything is published: a broker with an alarm hears nothing more of who did.
     match examination.queues().await {
         Ok(states) if states.len() < queues().len() => {
@@ -87,12 +95,12 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         }
         Ok(states) => {
             lines.push(consumers(&states));
-            lines.push(match examination.is_desk_taken().await {
-                Ok(true) => {
+            lines.push(match is_seen && is_left(&examination).await {
+                true => judge_parked(&depths(&states)),
+                false => {
                     let found = "not counted: somebody looks at parked messages at this moment";
                     Line::not_checked(Check::Parked, found, "ask again in a moment")
                 }
-                _ => judge_parked(&depths(&states)),
             });
         }
         Err(error) => {
@@ -105,6 +113,22 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         blocked(lines);
     }
     examination.end().await;
+}
+
+/// Whether nobody looks at parked messages, as far as the broker tells.
+async fn is_left(examination: &Examination) -> bool {
+    examination.is_desk_taken().await != Ok(true)
+}
+
+/// Waits a moment for whoever looks: the scheduler does so four times a minute.
+async fn until_left(examination: &Examination) -> bool {
+    for _ in 0..LOOKS {
+        if is_left(examination).await {
+            return true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    false
 }
 
 /// Whether the management API said how it is with alarms.
