@@ -257,6 +257,21 @@ pub(crate) async fn two_who_look_at_once_see_everything(world: World) {
     .await;
 }
 
+pub(crate) async fn two_who_put_back_at_once_count_each_message_once(world: World) {
+    world.park_events(&["evt_1", "evt_2", "evt_3"]).await;
+    let all = ParkedFilter::default();
+    let mut tell = |_: &ParkedMessage| {};
+    let mut tell_other = |_: &ParkedMessage| {};
+    let (one, other) = tokio::join!(
+        world.desk.requeue(&all, ALL, Duration::ZERO, &mut tell),
+        world.patient.requeue(&all, ALL, Duration::ZERO, &mut tell_other),
+    );
+    assert_eq!((one.trouble, other.trouble), (None, None));
+    assert_eq!(one.carried_out + other.carried_out, 3);
+    assert_eq!(world.deliveries(LIFECYCLE, 3).await.len(), 3);
+    assert_eq!(world.ids(&all).await, Vec::<String>::new());
+}
+
 pub(crate) async fn what_was_parked_during_a_walk_is_not_met_by_it(world: World) {
     world.park_events(&["evt_1", "evt_2"]).await;
     let mut visitor = waiting();
