@@ -1,4 +1,4 @@
-//! A body as a person may see it.
+//! A body, and a text about one, as a person may see it.
 
 use serde_json::Value;
 
