@@ -136,6 +136,9 @@ pub(crate) async fn broken_broker(stage: &Stage) {
     let told = doctor(&[], &plain).await;
     told.says("broker.topology", "fail", &["missing", "relink.events", "relink migrate"]);
     assert_eq!((told.code, told.level("broker.connection")), (1, "ok"), "{}", told.all);
+    for check in ["broker.consumers", "parked"] {
+        told.says(check, "not_checked", &["queues are missing", "relink migrate"]);
+    }
 
     place.migrate().await;
     let told = doctor(&[], &plain).await;
@@ -426,6 +429,7 @@ pub(crate) async fn wrong_settings(stage: &Stage) {
     told.says("settings.rules", "fail", &["RELINK_SETTLE_SECONDS"]);
     told.says("settings.background", "fail", &["RELINK_RETENTION_DAYS"]);
     told.says("settings.stripe", "fail", &["publishable key"]);
+    told.says("stripe.key", "fail", &["a publishable key of test mode"]);
     told.says("settings.links", "fail", &["https://", "RELINK_LINK_KEY is not set"]);
     told.says("settings.commands", "fail", &["RELINK_COMMANDS_SECRET"]);
     told.says("settings.broker", "not_checked", &[]);

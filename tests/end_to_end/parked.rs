@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use relink_tests::foreign::Foreign;
 use relink_tests::http::Connection;
 use relink_tests::place::Place;
@@ -68,10 +70,30 @@ async fn a_message_goes_round(id: &str, settings: &Settings) {
     let (code, text, _) = told(&["parked", "show", id], settings).await;
     assert!(code == 0 && text.contains("•••") && !text.contains("_secret_"), "{text}");
 
+    let (code, table, _) = told(&["parked", "list", "--queue", "upcoming"], settings).await;
+    assert_eq!((code, table.trim()), (0, "nothing matches; 1 message is parked"));
+    // Those that are not there are named, before and after.
+    for write in [&[][..], &["--write"]] {
+        let some = [&["parked", "drop", "nope", id, "--reason", "x", "--queue", "upcoming"], write];
+        let (code, printed, said) = told(&some.concat(), settings).await;
+        assert!(code == 1 && said.contains(&format!("`{id}`, `nope`")), "{printed}{said}");
+    }
+    let (code, printed, said) = told(&["parked", "requeue", "nope"], settings).await;
+    assert!(
+        code == 1 && !printed.contains("--write") && said.contains("`nope`"),
+        "{printed}{said}"
+    );
+    let (code, printed, said) = told(&["parked", "requeue", "nope", id], settings).await;
+    assert!(code == 1 && printed.contains("1 to requeue") && said.contains("`nope`"), "{printed}");
+    assert!(!said.contains(id), "{said}");
+
     let preview = parked(&["requeue", id], settings).await;
     assert_eq!((&preview["written"], &preview["count"]), (&json!(false), &json!(1)));
     until_parked(1, 1, settings).await;
-    let done = parked(&["requeue", "--parked-for", "impossible", "--write"], settings).await;
+    let some = ["parked", "requeue", id, "nope", "--parked-for", "impossible", "--write", "--json"];
+    let (code, done, said) = told(&some, settings).await;
+    assert!(code == 1 && said.contains("`nope`") && !said.contains(id), "{said}");
+    let done: Value = serde_json::from_str(&done).unwrap();
     assert_eq!((&done["written"], &done["count"]), (&json!(true), &json!(1)));
     let again = until_parked(1, 2, settings).await;
     assert_eq!(again["messages"][0]["reason"], "impossible");
@@ -109,10 +131,17 @@ async fn mistakes_are_told(settings: &Settings) {
         (&["list", "--since", "soon"], 64),
         (&["drop", "--all", "--reason", "two\nlines"], 64),
         (&["list", "--since", "2026-11-01", "--until", "1h"], 0),
+        (&["list", "--since", "1h", "--until", "2h"], 64),
+        (&["requeue", "--parked-for", "unparseable"], 64),
+        (&["list", "--parked-for", "delivery_limit"], 0),
     ] {
         let (code, _, said) = told(&[&["parked"], arguments].concat(), settings).await;
         assert_eq!(code, expected, "{arguments:?}: {said}");
     }
+    let (_, _, said) = told(&["parked", "list", "--parked-for", "unparseable"], settings).await;
+    assert!(said.contains("unparsable, no_id") && said.contains("delivery_limit"), "{said}");
+    let (code, printed, _) = told(&["parked", "list", "--parked-for", "no_id"], settings).await;
+    assert_eq!((code, printed.trim()), (0, "nothing is parked"));
     let (code, _, said) = told(&["parked", "list"], &Settings::new()).await;
     assert!(code == 64 && said.contains("RELINK_AMQP_URL"), "{said}");
 }
@@ -134,7 +163,53 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     publish(&mut foreign, "evt_1", &hopeless("evt_1")).await;
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
+    secrets_are_masked(&mut foreign, &settings).await;
+    a_dropped_command_is_explained(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
+}
+
+/// A body that was cut off, and a type that is a key: nothing of either is printed.
+async fn secrets_are_masked(foreign: &mut Foreign, settings: &Settings) {
+    let properties = json!({
+        "message_id": "evt_secret", "type": "sk_live_hunter2", "delivery_mode": 2,
+    });
+    let body = br#"{"id":"evt_secret","password":"hunter2","client_secret":"#;
+    foreign.publish_event(CREATED, body, &properties).await;
+    until_parked(1, 1, settings).await;
+    for arguments in [&["list"][..], &["list", "--json"], &["show", "evt_secret"]] {
+        let (code, printed, said) = told(&[&["parked"], arguments].concat(), settings).await;
+        assert!(code == 0 && printed.contains("•••"), "{arguments:?}: {printed}{said}");
+        assert!(!printed.contains("hunter2"), "{arguments:?}: {printed}");
+    }
+    let drop = ["drop", "evt_secret", "--reason", "of a test", "--write"];
+    assert_eq!(parked(&drop, settings).await["count"], 1);
+}
+
+/// A command is no part of the ledger, and its id leads to what became of it all the same.
+async fn a_dropped_command_is_explained(foreign: &mut Foreign, settings: &Settings) {
+    let command = json!({
+        "specversion": "1.0", "id": "cmd_1", "source": "/relink/live", "subject": "fcauth_1",
+        "type": "relink.verify_accounts.v1", "time": "2026-10-27T00:00:00Z",
+    });
+    let body = STANDARD.encode(command.to_string());
+    let properties = json!({
+        "message_id": "cmd_1", "type": "relink.verify_accounts.v1", "delivery_mode": 2,
+        "headers": { "relink-livemode": true },
+    });
+    foreign
+        .attempt(&json!({
+            "op": "publish", "exchange": "", "routing_key": "relink.followup.parked",
+            "body": body, "properties": properties,
+        }))
+        .await
+        .unwrap();
+    let drop = ["drop", "cmd_1", "--reason", "of a test", "--write"];
+    assert_eq!(parked(&drop, settings).await["count"], 1);
+    let (code, story, said) = told(&["explain", "cmd_1"], settings).await;
+    assert_eq!(code, 0, "{said}");
+    for part in ["relink.verify_accounts.v1", "ignored(dropped)", "of a test"] {
+        assert!(story.contains(part), "{story}");
+    }
 }
 
 /// `kill -9` in the middle: every message is in one of the two queues, and no more than the one

@@ -238,6 +238,9 @@ const OF_THE_DATABASE: [(&str, &[&str], &[&str]); 7] = [
 /// An operation of the foreign client and what it acts on.
 type Operation = (&'static str, &'static str, &'static str);
 
+/// What those who look at parked messages have to themselves meanwhile.
+const DESK: Operation = ("declare", "relink.parked.desk", "");
+
 /// The same for users of the broker.
 const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
     (
@@ -249,6 +252,7 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("publish", "relink.events", "relink.observed.account"),
             ("publish", "", "relink.lifecycle"),
             ("declare", "relink.own", ""),
+            DESK,
             ("delete", "relink.lifecycle", ""),
         ],
         &[("publish", "relink.events", CREATED)],
@@ -280,6 +284,7 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("take", "relink.lifecycle.parked", ""),
             ("publish", "relink.events", CREATED),
             ("declare", "relink.own", ""),
+            DESK,
         ],
         &[("take", "relink.upcoming", "")],
     ),
@@ -294,6 +299,7 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("take", "relink.lifecycle.parked", ""),
             ("publish", "relink.events", CREATED),
             ("publish", "relink.commands", "relink.x.v1"),
+            DESK,
         ],
     ),
     (
@@ -303,8 +309,9 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("publish", "relink.events", CREATED),
             ("publish", "relink.commands", "relink.prompt_relink.v1"),
             ("delete", "relink.lifecycle.parked", ""),
+            ("declare", "relink.parked.other", ""),
         ],
-        &[("publish", "relink.events", "relink.observed.session")],
+        &[("publish", "relink.events", "relink.observed.session"), DESK],
     ),
     (
         "relink_operator",
@@ -312,8 +319,9 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("take", "relink.lifecycle", ""),
             ("publish", "relink.events", CREATED),
             ("publish", "", "relink.lifecycle"),
+            ("declare", "relink.parked.other", ""),
         ],
-        &[("take", "relink.followup.parked", "")],
+        &[("take", "relink.followup.parked", ""), DESK],
     ),
     (
         "relink_desk",
@@ -321,8 +329,9 @@ const OF_THE_BROKER: [(&str, &[Operation], &[Operation]); 8] = [
             ("take", "relink.lifecycle", ""),
             ("publish", "relink.commands", "relink.prompt_relink.v1"),
             ("delete", "relink.lifecycle.parked", ""),
+            ("declare", "relink.parked.desk.2", ""),
         ],
-        &[("publish", "", "relink.lifecycle"), ("publish", "relink.events", CREATED)],
+        &[("publish", "", "relink.lifecycle"), ("publish", "relink.events", CREATED), DESK],
     ),
 ];
 

@@ -127,10 +127,10 @@ impl Store for FaultyStore {
     async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
         self.inner.parked_counts().await
     }
-    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<bool, StoreError> {
         self.inner.mark_parked(seq, at).await
     }
-    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+    async fn unpark(&self, seq: i64) -> Result<bool, StoreError> {
         self.inner.unpark(seq).await
     }
     async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {

@@ -43,6 +43,8 @@ stamp! {
     a_drop_of_what_nobody_can_read_is_recorded_under_its_name
     a_dropped_event_stays_dropped
     a_walk_that_is_given_up_loses_nothing
+    two_who_look_at_once_see_everything
+    two_who_put_back_at_once_count_each_message_once
     what_was_parked_during_a_walk_is_not_met_by_it
     the_books_balance
 }

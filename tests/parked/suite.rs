@@ -1,17 +1,19 @@
 //! What holds on either bus.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use relink_bus::parked::{Fate, ParkedMessage, Visitor};
+use relink_bus::parked::{Fate, ParkedError, ParkedMessage, Visitor};
 use relink_bus::port::{ParkReason, Parking, Settlement};
 use relink_bus::topology::WorkQueue;
 use relink_core::id::{Home, HomeKey, Scope};
 use relink_core::input::{Ignored, Verdict};
 use relink_core::time::Second;
 use relink_engine::balance::Books;
-use relink_engine::parked::{ParkedFilter, Reach};
+use relink_engine::parked::{ParkedFilter, Reach, own_home};
+use relink_tests::wait::until;
 use tokio::sync::Notify;
 
 use crate::world::{ALL, CREATED_S, World, command, event, raw};
@@ -141,6 +143,11 @@ pub(crate) async fn a_drop_is_recorded_and_then_gone(world: World) {
     let home = HomeKey { scope: live(), home: Home::Authorization("fcauth_1".into()) };
     let told = world.store.history(&home, None, 9).await.unwrap();
     assert_eq!(told.iter().filter(|row| row.input.as_str() == "cmd_1").count(), 1);
+    // Who knows nothing but its id finds it as well.
+    let own = HomeKey { scope: live(), home: own_home("cmd_1") };
+    let told = world.store.history(&own, None, 9).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert!(&*told[0].verdict == "ignored(dropped)" && told[0].note.contains("it was a test"));
 }
 
 pub(crate) async fn a_drop_of_what_nobody_can_read_is_recorded_under_its_name(world: World) {
@@ -173,6 +180,7 @@ pub(crate) async fn a_dropped_event_stays_dropped(world: World) {
 
 /// Waits at the second message until it is told, or for ever.
 struct Waiting {
+    fate: Fate,
     met: Vec<String>,
     reached: Arc<Notify>,
     go_on: Arc<Notify>,
@@ -186,12 +194,12 @@ impl Visitor for Waiting {
             self.reached.notify_one();
             self.go_on.notified().await;
         }
-        Fate::Requeue
+        self.fate
     }
 }
 
 fn waiting() -> Waiting {
-    Waiting { met: Vec::new(), reached: Arc::default(), go_on: Arc::default() }
+    Waiting { fate: Fate::Requeue, met: Vec::new(), reached: Arc::default(), go_on: Arc::default() }
 }
 
 pub(crate) async fn a_walk_that_is_given_up_loses_nothing(world: World) {
@@ -207,6 +215,61 @@ pub(crate) async fn a_walk_that_is_given_up_loses_nothing(world: World) {
     all.push(world.deliveries(LIFECYCLE, 1).await[0].id.as_deref().unwrap().to_owned());
     all.sort();
     assert_eq!(all, ["evt_1", "evt_2", "evt_3"]);
+}
+
+pub(crate) async fn two_who_look_at_once_see_everything(world: World) {
+    world.park_events(&["evt_1", "evt_2", "evt_3"]).await;
+    let mut visitor = Waiting { fate: Fate::Leave, ..waiting() };
+    let (reached, go_on) = (Arc::clone(&visitor.reached), Arc::clone(&visitor.go_on));
+    let lot = Arc::clone(&world.desk.lot);
+    let walking = tokio::spawn(async move { lot.walk(LIFECYCLE, &mut visitor).await });
+    reached.notified().await;
+    // Whoever does not wait is told all, or that somebody else looks.
+    let (hasty, all) = (&world.hasty, ParkedFilter::default());
+    match hasty.list(&all, ALL).await {
+        Ok(listed) => assert_eq!(listed.total(), 3),
+        Err(error) => assert_eq!(error, ParkedError::Busy),
+    }
+    match hasty.lot.depths().await {
+        Ok(depths) => assert_eq!(depths[0].parked, 3),
+        Err(error) => assert_eq!(error, ParkedError::Busy),
+    }
+    let told = hasty.requeue(&ParkedFilter::of("evt_9"), ALL, Duration::ZERO, &mut |_| {}).await;
+    assert!(told.trouble.is_none_or(|trouble| trouble == ParkedError::Busy));
+    // Whoever waits is told all; in the same process and in another one.
+    let patient = &world.patient;
+    let (listing, depths, same) = (patient.list(&all, ALL), patient.lot.depths(), world.list(&all));
+    go_on.notify_one();
+    let (listed, depths, same) = tokio::join!(listing, depths, same);
+    assert_eq!((listed.unwrap().total(), depths.unwrap()[0].parked, same.total()), (3, 3, 3));
+    assert_eq!(walking.await.unwrap().trouble, None);
+    // Whoever is killed leaves nothing taken.
+    let mut visitor = Waiting { fate: Fate::Leave, ..waiting() };
+    let reached = Arc::clone(&visitor.reached);
+    tokio::select! {
+        _ = patient.lot.walk(LIFECYCLE, &mut visitor) => panic!("nobody told it to go on"),
+        () = reached.notified() => {}
+    }
+    until(async || match hasty.list(&all, ALL).await {
+        Ok(listed) if listed.total() == 3 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+pub(crate) async fn two_who_put_back_at_once_count_each_message_once(world: World) {
+    world.park_events(&["evt_1", "evt_2", "evt_3"]).await;
+    let all = ParkedFilter::default();
+    let mut tell = |_: &ParkedMessage| {};
+    let mut tell_other = |_: &ParkedMessage| {};
+    let (one, other) = tokio::join!(
+        world.desk.requeue(&all, ALL, Duration::ZERO, &mut tell),
+        world.patient.requeue(&all, ALL, Duration::ZERO, &mut tell_other),
+    );
+    assert_eq!((one.trouble, other.trouble), (None, None));
+    assert_eq!(one.carried_out + other.carried_out, 3);
+    assert_eq!(world.deliveries(LIFECYCLE, 3).await.len(), 3);
+    assert_eq!(world.ids(&all).await, Vec::<String>::new());
 }
 
 pub(crate) async fn what_was_parked_during_a_walk_is_not_met_by_it(world: World) {

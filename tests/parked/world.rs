@@ -35,6 +35,10 @@ pub(crate) struct World {
     publisher: Arc<dyn Publisher>,
     subscribers: Vec<(WorkQueue, Arc<dyn Subscriber>)>,
     pub(crate) desk: Desk,
+    /// Another process.
+    pub(crate) patient: Desk,
+    /// One more, which waits for nobody.
+    pub(crate) hasty: Desk,
     pub(crate) store: Arc<dyn Store>,
     _requeuer: Option<Stopping>,
 }
@@ -75,17 +79,20 @@ impl World {
         let requeuer = Requeuer { store: Arc::clone(&store), bus: Arc::new(bus.clone()) };
         let requeuer = tokio::spawn(requeuer.run(CancellationToken::new()));
         let subscribers = WorkQueue::ALL.into_iter().zip(subscribers);
+        let desk = Desk {
+            lot: Arc::new(StoreLot { store: Arc::clone(&store), clock: Arc::new(SystemClock) }),
+            store: Some(Arc::clone(&store)),
+            decode,
+            clock: Arc::new(SystemClock),
+        };
         Self {
             publisher: Arc::new(bus),
             subscribers: subscribers
                 .map(|(queue, one)| (queue, one as Arc<dyn Subscriber>))
                 .collect(),
-            desk: Desk {
-                lot: Arc::new(StoreLot { store: Arc::clone(&store), clock: Arc::new(SystemClock) }),
-                store: Some(Arc::clone(&store)),
-                decode,
-                clock: Arc::new(SystemClock),
-            },
+            patient: desk.clone(),
+            hasty: desk.clone(),
+            desk,
             store,
             _requeuer: Some(Stopping(requeuer)),
         }
@@ -103,15 +110,18 @@ impl World {
             (queue, one)
         };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+        let desk = |lot: RabbitParked| Desk {
+            lot: Arc::new(lot),
+            store: Some(Arc::clone(&store)),
+            decode,
+            clock: Arc::new(SystemClock),
+        };
         Self {
             publisher,
             subscribers: WorkQueue::ALL.into_iter().map(subscriber).collect(),
-            desk: Desk {
-                lot: Arc::new(RabbitParked::new(config)),
-                store: Some(Arc::clone(&store)),
-                decode,
-                clock: Arc::new(SystemClock),
-            },
+            desk: desk(RabbitParked::new(config.clone())),
+            patient: desk(RabbitParked::new(config.clone())),
+            hasty: desk(RabbitParked::new(config).with_patience(Duration::ZERO)),
             store,
             _requeuer: None,
         }

@@ -97,9 +97,9 @@ pub(crate) async fn what_is_to_be_put_back_stands_apart(store: &dyn Store) {
         let rows = store.parked(LIFECYCLE, false, 0, 9).await.unwrap();
         rows.iter().map(|row| row.seq).collect()
     };
-    store.mark_parked(seqs[0], NOW).await.unwrap();
-    store.mark_parked(seqs[0], NOW).await.unwrap();
-    store.mark_parked(i64::MAX, NOW).await.unwrap();
+    assert!(store.mark_parked(seqs[0], NOW).await.unwrap());
+    assert!(!store.mark_parked(seqs[0], NOW).await.unwrap());
+    assert!(!store.mark_parked(i64::MAX, NOW).await.unwrap());
     let marked = store.parked(LIFECYCLE, true, 0, 9).await.unwrap();
     assert_eq!(marked.iter().map(|row| row.seq).collect::<Vec<_>>(), seqs[..1]);
     let left = store.parked(LIFECYCLE, false, 0, 9).await.unwrap();
@@ -115,8 +115,8 @@ pub(crate) async fn what_is_to_be_put_back_stands_apart(store: &dyn Store) {
     ];
     assert_eq!(counts, expected);
     assert_eq!(store.census().await.unwrap().parked, 3);
-    store.unpark(seqs[0]).await.unwrap();
-    store.unpark(seqs[0]).await.unwrap();
+    assert!(store.unpark(seqs[0]).await.unwrap());
+    assert!(!store.unpark(seqs[0]).await.unwrap());
     assert_eq!(store.parked(LIFECYCLE, true, 0, 9).await.unwrap(), []);
     assert_eq!(store.census().await.unwrap().parked, 3);
 }

@@ -59,7 +59,7 @@ async fn a_person_may_say_beside_the_owner_what_becomes_of_a_parked_message() {
         beside.unpark(rows[1].seq),
         put(&owner, &all),
     );
-    assert_eq!((marked, unparked), (Ok(()), Ok(())));
+    assert_eq!((marked, unparked), (Ok(true), Ok(true)));
     written.unwrap();
     let marked = owner.parked(WorkQueue::Lifecycle, true, 0, 9).await.unwrap();
     assert_eq!(marked.len(), 1);

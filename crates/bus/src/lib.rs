@@ -5,7 +5,8 @@
 //! their JSON Schemas come from the types, see [`schema`], and so does the document that describes
 //! all of it to others, see [`asyncapi`]. [`port`] is what an adapter offers:
 //! a confirmed [`Publisher`](port::Publisher) and a [`Subscriber`](port::Subscriber) whose
-//! deliveries are settled explicitly. [`in_process`] implements both for a single process.
+//! deliveries are settled explicitly. [`in_process`] implements both for a single process, and
+//! [`mask`] is what people may see of messages.
 //!
 //! There is no retry, no rule and no AMQP library here.
 
@@ -18,6 +19,7 @@ pub use relink_core::bug;
 pub mod asyncapi;
 pub mod envelope;
 pub mod in_process;
+pub mod mask;
 pub mod message;
 pub mod parked;
 pub mod port;

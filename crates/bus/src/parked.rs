@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::message::{CONTENT_TYPE_CLOUD_EVENT, CONTENT_TYPE_JSON, Delivery, Headers, Message};
+use crate::port::ParkReason;
 use crate::topology::{Exchange, UNKNOWN_TYPE_KEY, WorkQueue, is_bound};
 
 /// The reason of a message that the broker set aside, because it was handed out as often as its
@@ -18,6 +19,12 @@ pub const DELIVERY_LIMIT_REASON: &str = "delivery_limit";
 
 /// The reason of a message of which nothing says why it is there.
 pub const UNKNOWN_REASON: &str = "unknown";
+
+/// Every reason there is.
+pub fn reasons() -> impl Iterator<Item = &'static str> {
+    let known = ParkReason::ALL.into_iter().map(ParkReason::as_str);
+    known.chain([DELIVERY_LIMIT_REASON, UNKNOWN_REASON])
+}
 
 /// A message that is parked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +35,7 @@ pub struct ParkedMessage {
     pub queue: WorkQueue,
     /// The message; its receipt settles nothing.
     pub delivery: Delivery,
-    /// Why: the name of a [`ParkReason`](crate::port::ParkReason), or one of those above.
+    /// Why: the name of a [`ParkReason`], or one of those above.
     pub reason: Arc<str>,
     /// The error's text, without bodies or secrets.
     pub error: Arc<str>,
@@ -124,10 +131,11 @@ pub trait ParkedMessages: Send + Sync {
     /// round what it gets back), each at most once, and no more than there were when the walk
     /// began: what is put back and fails again does not make it longer.
     ///
-    /// While it lasts another walk may not see what this one holds.
+    /// Where another walk would not see what this one holds, it waits for the end of this one, and
+    /// answers [`ParkedError::Busy`] where that takes too long.
     async fn walk(&self, queue: WorkQueue, visitor: &mut dyn Visitor) -> Walked;
 
-    /// How many messages wait where.
+    /// How many messages wait where; waits like a walk.
     ///
     /// # Errors
     /// See [`ParkedError`].
@@ -141,6 +149,8 @@ pub enum ParkedError {
     Away(String),
     /// Something has to be corrected first; says what.
     Misconfigured(String),
+    /// Somebody else looks at them, and did not end in time; nothing was looked at.
+    Busy,
 }
 
 impl fmt::Display for ParkedError {
@@ -148,6 +158,10 @@ impl fmt::Display for ParkedError {
         match self {
             Self::Away(text) => write!(f, "the parked messages cannot be reached: {text}"),
             Self::Misconfigured(text) => f.write_str(text),
+            Self::Busy => f.write_str(
+                "somebody else looks at the parked messages (another command, the API or the \
+                 scheduler), and what he holds cannot be seen; try again when he is done",
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
+use crate::mask::masked;
 use crate::message::{Delivery, Message, Receipt};
 
 /// Publishes and waits until the bus has taken the message.
@@ -147,9 +148,9 @@ pub struct Parking {
 }
 
 impl Parking {
-    /// Cuts the text to size.
+    /// Masks the text, which may repeat what was in the message, and cuts it to size.
     pub fn new(reason: ParkReason, error: impl fmt::Display) -> Self {
-        let mut error = error.to_string();
+        let mut error = masked(&error.to_string());
         if error.len() > PARK_ERROR_BYTES_MAX {
             let end = (0..=PARK_ERROR_BYTES_MAX).rev().find(|at| error.is_char_boundary(*at));
             error.truncate(end.unwrap_or(0));
@@ -245,4 +246,17 @@ pub struct Parked {
     pub first_failed_at_unix_ms: i64,
     /// When it was parked.
     pub last_failed_at_unix_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_without_secrets_and_not_at_length() {
+        let parking = Parking::new(ParkReason::Unparsable, "unknown type `sk_live_hunter2`");
+        assert_eq!(parking.error, "unknown type `•••`");
+        let parking = Parking::new(ParkReason::Unparsable, "•".repeat(PARK_ERROR_BYTES_MAX));
+        assert_eq!(parking.error.len(), PARK_ERROR_BYTES_MAX - 1, "three bytes a character");
+    }
 }

@@ -58,6 +58,10 @@ pub const DELIVERY_LIMIT: i64 = 50;
 /// the message (RabbitMQ docs, "Quorum queues: poison message handling").
 pub const PARKED_DELIVERY_LIMIT: i64 = i32::MAX as i64;
 
+/// The queue that whoever looks at parked messages has to himself meanwhile, and that is there no
+/// longer than that: what one takes to look at it, another would not see.
+pub const PARKED_DESK: &str = "relink.parked.desk";
+
 /// Where ingress sends a copy of types that have no binding of their own.
 pub const UNKNOWN_TYPE_KEY: &str = "relink.unknown";
 

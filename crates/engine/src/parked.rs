@@ -8,7 +8,6 @@
 
 mod dropping;
 mod lot;
-mod mask;
 mod requeuer;
 
 use std::collections::BTreeMap;
@@ -24,9 +23,10 @@ use crate::clock::Clock;
 use crate::consume::Decode;
 use crate::store::Store;
 
-pub use dropping::{DROP_REASON_CHARS_MAX, DropReason};
+pub use relink_bus::mask::{masked, shown};
+
+pub use dropping::{DROP_REASON_CHARS_MAX, DropReason, own_home};
 pub use lot::StoreLot;
-pub use mask::shown;
 pub use requeuer::Requeuer;
 
 /// Which parked messages; an empty choice is all of them.

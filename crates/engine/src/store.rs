@@ -315,17 +315,17 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError>;
 
-    /// Asks to put a parked message back; one that is gone is no error.
+    /// Asks to put a parked message back, and says whether it was there and not asked for yet.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError>;
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<bool, StoreError>;
 
-    /// Forgets a parked message; one that is gone is no error.
+    /// Forgets a parked message, and says whether it was there.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn unpark(&self, seq: i64) -> Result<(), StoreError>;
+    async fn unpark(&self, seq: i64) -> Result<bool, StoreError>;
 
     /// Counts the ledger's rows of the days of `from` to `until` by day and verdict, in that
     /// order. Reads those days whole.

@@ -48,13 +48,13 @@ pub(crate) const COUNTS: Sql = Sql {
 
 /// Asks to put one back.
 pub(crate) const MARK: Sql = Sql {
-    text: "UPDATE parked SET requeue_ms = $2 WHERE seq = $1 AND requeue_ms IS NULL",
+    text: "UPDATE parked SET requeue_ms = $2 WHERE seq = $1 AND requeue_ms IS NULL RETURNING seq",
     types: &[Type::INT8, Type::INT8],
 };
 
 /// Forgets one.
 pub(crate) const UNPARK: Sql =
-    Sql { text: "DELETE FROM parked WHERE seq = $1", types: &[Type::INT8] };
+    Sql { text: "DELETE FROM parked WHERE seq = $1 RETURNING seq", types: &[Type::INT8] };
 
 pub(crate) fn parked_row(row: &Row) -> Result<ParkedRow, StoreError> {
     let columns = columns(row).map_err(|error| classify(&error))?;

@@ -242,12 +242,12 @@ impl Store for PostgresStore {
         self.run(&parked::COUNTS, &[]).await?.iter().map(parked::count).collect()
     }
 
-    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
-        self.run(&parked::MARK, &[&seq, &at.0]).await.map(drop)
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<bool, StoreError> {
+        self.run(&parked::MARK, &[&seq, &at.0]).await.map(|rows| !rows.is_empty())
     }
 
-    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
-        self.run(&parked::UNPARK, &[&seq]).await.map(drop)
+    async fn unpark(&self, seq: i64) -> Result<bool, StoreError> {
+        self.run(&parked::UNPARK, &[&seq]).await.map(|rows| !rows.is_empty())
     }
 
     async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {

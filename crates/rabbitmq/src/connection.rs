@@ -23,6 +23,8 @@ pub(crate) enum Trouble {
     Inequivalent(String),
     /// The user may not do this, and may do other things.
     Forbidden(String),
+    /// Another connection has it to itself.
+    Locked(String),
     /// Trying again cannot help; says which setting to correct.
     Misconfigured(String),
     /// Certificates do not fit; says what to do. That ends a start. Whoever runs already tries
@@ -35,7 +37,11 @@ impl Trouble {
     pub(crate) fn misconfigured(&self) -> Option<&str> {
         match self {
             Self::Forbidden(text) | Self::Misconfigured(text) => Some(text),
-            Self::Away(_) | Self::Missing(_) | Self::Inequivalent(_) | Self::Untrusted(_) => None,
+            Self::Away(_)
+            | Self::Missing(_)
+            | Self::Inequivalent(_)
+            | Self::Locked(_)
+            | Self::Untrusted(_) => None,
         }
     }
 }
@@ -46,6 +52,7 @@ impl fmt::Display for Trouble {
         | Self::Missing(text)
         | Self::Inequivalent(text)
         | Self::Forbidden(text)
+        | Self::Locked(text)
         | Self::Misconfigured(text)
         | Self::Untrusted(text)) = self;
         f.write_str(text)
@@ -75,6 +82,7 @@ fn classify(error: &AMQPError) -> Trouble {
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) if text.contains("inequivalent") => {
             Trouble::Inequivalent(text)
         }
+        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Trouble::Locked(text),
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Trouble::Forbidden(format!(
             "the broker refuses access: {text}; check the user and the password in \
              RELINK_AMQP_URL, and give that user what deploy/rabbitmq/permissions.json has for \

@@ -13,10 +13,11 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection};
-use relink_bus::topology::{Exchange, WorkQueue, queues};
+use relink_bus::topology::{Exchange, PARKED_DESK, WorkQueue, queues};
 
 use crate::config::RabbitConfig;
 use crate::connection::{self, Trouble, bounded};
+use crate::desk;
 use crate::properties::text;
 use crate::shelf::queue_name;
 
@@ -47,6 +48,8 @@ pub enum Permission {
     Consume(WorkQueue),
     /// Look into the parked messages of a queue.
     Look(WorkQueue),
+    /// Have the desk for looking to itself meanwhile.
+    Desk,
     /// Publish past the exchanges into a queue: retries and parked messages.
     SetAside,
     /// Publish to the exchange of events with keys of this kind.
@@ -85,6 +88,7 @@ impl fmt::Display for Permission {
             Self::Publish(exchange) => write!(f, "write on {}", exchange.name()),
             Self::Consume(queue) => write!(f, "read on {}", queue.name()),
             Self::Look(queue) => write!(f, "read on {}", queue.parked()),
+            Self::Desk => write!(f, "configure on {PARKED_DESK}"),
             Self::SetAside => f.write_str("write on amq.default"),
             Self::Use(keys) => {
                 let on = Exchange::Events.name();
@@ -138,6 +142,24 @@ impl Examination {
         Ok(states)
     }
 
+    /// Whether somebody looks at parked messages, and may hold some of them.
+    ///
+    /// # Errors
+    /// What the broker said instead.
+    pub async fn is_desk_taken(&self) -> Result<bool, String> {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = self
+            .ask(PARKED_DESK, async |channel| {
+                channel.queue_declare(PARKED_DESK.into(), passive, FieldTable::default()).await
+            })
+            .await;
+        match asked {
+            Ok(_) | Err(Trouble::Locked(_)) => Ok(true),
+            Err(Trouble::Missing(_)) => Ok(false),
+            Err(trouble) => Err(trouble.to_string()),
+        }
+    }
+
     /// Whether the user has a permission.
     ///
     /// # Errors
@@ -147,6 +169,7 @@ impl Examination {
             Permission::Publish(exchange) => self.write(exchange).await,
             Permission::Consume(queue) => self.read(queue.name()).await,
             Permission::Look(queue) => self.read(queue.parked()).await,
+            Permission::Desk => self.configure_desk().await,
             Permission::SetAside => self.publish_to_nobody().await,
             Permission::Use(keys) => self.publish_with_key(keys).await,
         };
@@ -163,6 +186,7 @@ impl Examination {
         let passed = refused
             || said.contains("PRECONDITION_FAILED")
             || said.contains("NOT_FOUND")
+            || said.contains("RESOURCE_LOCKED")
             || said.contains("invalid arg");
         if passed { Ok(true) } else { Err(said) }
     }
@@ -207,6 +231,19 @@ impl Examination {
             arguments.insert("x-priority".into(), text("none"));
             let options = BasicConsumeOptions::default();
             channel.basic_consume(queue_name(queue), NOBODY.into(), options, arguments).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Declares it with a time to live that is no number: refused behind the looks at the
+    /// permission and at who has it, so that it is not made. A broker that did not mind would take
+    /// it away with this connection.
+    async fn configure_desk(&self) -> Result<(), Trouble> {
+        self.ask("queue.declare", async |channel| {
+            let (options, mut arguments) = desk::declaration();
+            arguments.insert("x-message-ttl".into(), text("none"));
+            channel.queue_declare(PARKED_DESK.into(), options, arguments).await
         })
         .await
         .map(drop)

@@ -27,6 +27,7 @@ mod aside;
 mod backoff;
 mod config;
 mod connection;
+mod desk;
 mod driver;
 mod examine;
 mod greeting;

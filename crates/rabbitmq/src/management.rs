@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use relink_bus::topology::{Argument, Exchange, Queue, queues};
+use relink_bus::topology::{Argument, Exchange, PARKED_DESK, Queue, queues};
 use relink_tls::{ClientTls, Peer};
 use reqwest::{StatusCode, Url, redirect};
 use rustls::ClientConfig;
@@ -305,7 +305,8 @@ fn compare(exchanges: &[FoundExchange], found: &[Found], bindings: &[Binding]) -
     }
     let is_wanted = |name: &str| wanted.iter().any(|queue| queue.name == name);
     let unused = found.iter().map(|found| &found.name);
-    let unused = unused.filter(|name| name.starts_with(OURS) && !is_wanted(name));
+    let is_ours = |name: &str| name.starts_with(OURS) && name != PARKED_DESK;
+    let unused = unused.filter(|name| is_ours(name) && !is_wanted(name));
     survey.unused = unused.cloned().collect();
     survey
 }

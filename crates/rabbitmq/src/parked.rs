@@ -4,6 +4,9 @@
 //! are dealt with: a requeued one after its copy was confirmed, a removed one after it was
 //! recorded. The rest is handed back at the end, and by the broker itself where this process or
 //! the connection ends before that. No plugin is needed.
+//!
+//! What one walk holds no other connection can see, so whoever looks has the [desk](crate::desk)
+//! to himself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::aside::put_back;
 use crate::config::RabbitConfig;
 use crate::connection::{self, Trouble, bounded};
+use crate::desk::{self, PATIENCE};
 use crate::outlet::Outlet;
 use crate::properties::{headers, number, shared, string, timestamp};
 use crate::shelf::{Held, queue_name};
@@ -36,20 +40,28 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The parked queues of a broker.
 ///
-/// One walk at a time, since each holds what the other would look for. Publishing has a connection
-/// of its own, as everywhere.
+/// One walk at a time, in all processes, since each holds what the other would look for.
+/// Publishing has a connection of its own, as everywhere.
 pub struct RabbitParked {
     config: RabbitConfig,
     /// Kept from call to call; taken out while one lasts, so that a call that is given up closes
     /// it, and the broker takes back what it held.
     connection: Mutex<Option<Connection>>,
     outlet: OnceCell<Outlet>,
+    patience: Duration,
 }
 
 impl RabbitParked {
     /// Connects when it is first asked.
     pub fn new(config: RabbitConfig) -> Self {
-        Self { config, connection: Mutex::default(), outlet: OnceCell::new() }
+        let connection = Mutex::default();
+        Self { config, connection, outlet: OnceCell::new(), patience: PATIENCE }
+    }
+
+    /// Waits so long for whoever looks already, instead of ten seconds.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     async fn connect(&self, kept: Option<Connection>) -> Result<Connection, Trouble> {
@@ -57,10 +69,6 @@ impl RabbitParked {
             Some(connection) => Ok(connection),
             None => connection::connect(&self.config, "parked").await,
         }
-    }
-
-    async fn open(&self, connection: &Connection) -> Result<Channel, Trouble> {
-        self.answer("channel.open", connection.create_channel()).await
     }
 
     async fn answer<T>(
@@ -163,45 +171,53 @@ impl RabbitParked {
         };
         publishing.await.map_err(|error| ParkedError::Away(error.to_string()))
     }
+
+    /// Does something while nobody else looks.
+    async fn at_the_desk<T>(
+        &self,
+        work: impl AsyncFnOnce(Channel) -> Result<T, ParkedError>,
+    ) -> Result<T, ParkedError> {
+        let waiting = tokio::time::timeout(self.patience, self.connection.lock());
+        let mut kept = waiting.await.map_err(|_| ParkedError::Busy)?;
+        let connection = self.connect(kept.take()).await?;
+        let limit = self.config.confirm_timeout;
+        let channel = desk::take(&connection, limit, self.patience).await?;
+        let done = work(channel.clone()).await?;
+        desk::leave(&channel, limit).await?;
+        *kept = Some(connection);
+        Ok(done)
+    }
+
+    async fn count(&self, channel: &Channel) -> Result<Vec<Depth>, ParkedError> {
+        let mut depths = Vec::with_capacity(WorkQueue::ALL.len());
+        for queue in WorkQueue::ALL {
+            let mut retrying = 0;
+            for (rung, _) in RETRY_LADDER {
+                retrying += self.ready(channel, &retry_queue(queue, rung)).await?;
+            }
+            let ready = self.ready(channel, queue.name()).await?;
+            let parked = self.ready(channel, queue.parked()).await?;
+            depths.push(Depth { queue, ready, retrying, parked });
+        }
+        Ok(depths)
+    }
 }
 
 #[async_trait]
 impl ParkedMessages for RabbitParked {
     async fn walk(&self, queue: WorkQueue, visitor: &mut dyn Visitor) -> Walked {
-        let mut kept = self.connection.lock().await;
         let mut walked = Walked::default();
-        let result = async {
-            let connection = self.connect(kept.take()).await?;
-            let channel = self.open(&connection).await?;
-            self.go(&channel, queue, visitor, &mut walked.carried_out).await?;
-            let closing = channel.close(200, "OK".into());
-            self.answer("channel.close", closing).await?;
-            Ok::<_, ParkedError>(connection)
-        };
-        match result.await {
-            Ok(connection) => *kept = Some(connection),
-            Err(error) => walked.trouble = Some(error),
-        }
+        let looked = self
+            .at_the_desk(async |channel| {
+                self.go(&channel, queue, visitor, &mut walked.carried_out).await
+            })
+            .await;
+        walked.trouble = looked.err();
         walked
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, ParkedError> {
-        let mut kept = self.connection.lock().await;
-        let connection = self.connect(kept.take()).await?;
-        let channel = self.open(&connection).await?;
-        let mut depths = Vec::with_capacity(WorkQueue::ALL.len());
-        for queue in WorkQueue::ALL {
-            let mut retrying = 0;
-            for (rung, _) in RETRY_LADDER {
-                retrying += self.ready(&channel, &retry_queue(queue, rung)).await?;
-            }
-            let ready = self.ready(&channel, queue.name()).await?;
-            let parked = self.ready(&channel, queue.parked()).await?;
-            depths.push(Depth { queue, ready, retrying, parked });
-        }
-        self.answer("channel.close", channel.close(200, "OK".into())).await?;
-        *kept = Some(connection);
-        Ok(depths)
+        self.at_the_desk(async |channel| self.count(&channel).await).await
     }
 }
 
@@ -210,6 +226,7 @@ impl From<Trouble> for ParkedError {
         match trouble {
             Trouble::Away(text) => Self::Away(text),
             Trouble::Missing(text) => Self::Misconfigured(format!("{text}; run `relink migrate`")),
+            Trouble::Locked(_) => Self::Busy,
             Trouble::Inequivalent(text)
             | Trouble::Forbidden(text)
             | Trouble::Misconfigured(text)

@@ -247,7 +247,7 @@ impl<'a> Survey<'a> {
 
 fn finding(trouble: Trouble, kind: &'static str, name: &str) -> Finding {
     match trouble {
-        Trouble::Away(text) => Finding::Away(text),
+        Trouble::Away(text) | Trouble::Locked(text) => Finding::Away(text),
         Trouble::Forbidden(text) | Trouble::Misconfigured(text) | Trouble::Untrusted(text) => {
             Finding::Misconfigured(text)
         }

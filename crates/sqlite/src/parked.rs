@@ -85,10 +85,10 @@ pub(crate) fn counts(connection: &Connection) -> Result<Vec<ParkedCount>, StoreE
     rows.into_iter().map(read).collect()
 }
 
-pub(crate) fn mark(connection: &Connection, seq: i64, at: Time) -> Result<(), StoreError> {
-    run(connection, MARK, &[&seq, &at.0]).map(drop)
+pub(crate) fn mark(connection: &Connection, seq: i64, at: Time) -> Result<bool, StoreError> {
+    run(connection, MARK, &[&seq, &at.0]).map(|rows| rows > 0)
 }
 
-pub(crate) fn unpark(connection: &Connection, seq: i64) -> Result<(), StoreError> {
-    run(connection, UNPARK, &[&seq]).map(drop)
+pub(crate) fn unpark(connection: &Connection, seq: i64) -> Result<bool, StoreError> {
+    run(connection, UNPARK, &[&seq]).map(|rows| rows > 0)
 }

@@ -164,11 +164,11 @@ impl Store for SqliteStore {
         self.read(parked::counts).await
     }
 
-    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<bool, StoreError> {
         self.write(move |connection| parked::mark(connection, seq, at)).await
     }
 
-    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+    async fn unpark(&self, seq: i64) -> Result<bool, StoreError> {
         self.write(move |connection| parked::unpark(connection, seq)).await
     }
 

@@ -1,5 +1,6 @@
 //! Dropping: first the record, then the removal.
 
+use std::iter;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -110,6 +111,7 @@ impl Recorder<'_> {
         let now = self.now;
         let known = input.clone();
         let decide: Decide = Arc::new(move |gathered: Gathered| {
+            let own = home.as_ref().map(|_| nowhere(&known));
             let (home, account) = match (home.clone(), subject(&gathered.world, &known)) {
                 (Some(home), _) => (home, None),
                 (None, Some(found)) => found,
@@ -134,10 +136,12 @@ impl Recorder<'_> {
                 at: known.at,
                 verdict,
             });
+            // No ledger leads from a command to its home, so its own name tells it as well.
+            let own = own.map(|home| HistoryRow { home, ..history.clone() });
             Ok(Writes {
                 world: gathered.world,
                 inbox: row.into_iter().collect(),
-                history: vec![history],
+                history: iter::once(history).chain(own).collect(),
                 ..Writes::default()
             })
         });
@@ -169,8 +173,12 @@ fn plain(message: &ParkedMessage, now: Time) -> Input {
 
 /// Where history is filed that belongs to no authorization: under the message itself.
 fn nowhere(input: &Input) -> HomeKey {
-    let home = Home::Provisional(AccountId::new(input.id.as_str()));
-    HomeKey { scope: input.scope.clone(), home }
+    HomeKey { scope: input.scope.clone(), home: own_home(input.id.as_str()) }
+}
+
+/// Where the drop of a message is told that no ledger knows, such as a command.
+pub fn own_home(id: &str) -> Home {
+    Home::Provisional(AccountId::new(id))
 }
 
 /// The subject of a command is its authorization, or the account while that is unknown.

@@ -64,13 +64,14 @@ impl StoreLot {
                 if row.seq > newest {
                     return Ok(());
                 }
-                match visitor.visit(row.message).await {
+                // Somebody else may have done it meanwhile; then it is his to count.
+                let is_done = match visitor.visit(row.message).await {
                     Fate::Leave => continue,
                     Fate::Stop => return Ok(()),
                     Fate::Requeue => self.store.mark_parked(row.seq, self.clock.now()).await?,
                     Fate::Remove => self.store.unpark(row.seq).await?,
-                }
-                *carried_out += 1;
+                };
+                *carried_out += u64::from(is_done);
             }
         }
     }

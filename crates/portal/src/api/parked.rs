@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use relink_bus::parked::{ParkedError, ParkedMessage, Walked};
+use relink_bus::parked::{ParkedError, ParkedMessage, Walked, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::parked::{DropReason, ParkedFilter, Reach};
 use serde::Deserialize;
@@ -68,7 +68,7 @@ async fn list(
         let reach = Reach { at_most: limit(query.limit)?, looked_at: LOOKED_AT_MAX };
         let filter = ParkedFilter {
             queue: query.queue.as_deref().map(queue).transpose()?,
-            reason: query.parked_for.map(Arc::from),
+            reason: query.parked_for.as_deref().map(reason).transpose()?,
             kind: query.kind.map(Arc::from),
             since_unix_ms: query.since.map(milliseconds),
             until_unix_ms: query.until.map(milliseconds),
@@ -178,7 +178,7 @@ impl Choice {
         let filter = ParkedFilter {
             ids: self.ids.into_iter().map(Arc::from).collect(),
             queue: self.queue.as_deref().map(queue).transpose()?,
-            reason: self.parked_for.map(Arc::from),
+            reason: self.parked_for.as_deref().map(reason).transpose()?,
             kind: self.kind.map(Arc::from),
             since_unix_ms: self.since.map(milliseconds),
             until_unix_ms: self.until.map(milliseconds),
@@ -191,6 +191,13 @@ impl Choice {
 fn queue(name: &str) -> Result<WorkQueue, Problem> {
     let known = WorkQueue::ALL.into_iter().find(|queue| queue.short_name() == name);
     known.ok_or(Problem::Malformed("A queue is lifecycle, upcoming or followup."))
+}
+
+fn reason(name: &str) -> Result<Arc<str>, Problem> {
+    let known = reasons().find(|known| *known == name);
+    known.map(Arc::from).ok_or(Problem::Malformed(
+        "There is no such reason to be parked for; GET /v1/parked counts by those there are.",
+    ))
 }
 
 fn milliseconds(seconds: i64) -> i64 {

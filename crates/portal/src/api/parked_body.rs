@@ -1,7 +1,7 @@
 //! What the API takes and answers about parked messages. Times are Unix seconds.
 
 use relink_bus::parked::ParkedMessage;
-use relink_engine::parked::shown;
+use relink_engine::parked::{masked, shown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -171,9 +171,9 @@ impl From<&ParkedMessage> for ParkedBody {
             id: message.id.to_string(),
             message: delivery.id.as_deref().map(str::to_owned),
             queue: message.queue.short_name().to_owned(),
-            kind: delivery.kind.as_deref().map(str::to_owned),
+            kind: delivery.kind.as_deref().map(masked),
             reason: message.reason.to_string(),
-            error: message.error.to_string(),
+            error: masked(&message.error),
             times: message.times(),
             attempts: delivery.headers.attempts,
             created: delivery.timestamp_unix_s,

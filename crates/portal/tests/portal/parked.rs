@@ -26,7 +26,7 @@ async fn park(stand: &Stand, id: &str, reason: ParkReason) {
     let parked = Parked {
         queue: WorkQueue::Lifecycle.name(),
         delivery,
-        parking: Parking::new(reason, "for a test"),
+        parking: Parking::new(reason, "for a test, sk_live_hunter2"),
         first_failed_at_unix_ms: 1_793_100_001_000,
         last_failed_at_unix_ms: 1_793_100_002_000,
     };
@@ -55,11 +55,12 @@ async fn parked_messages_are_told_with_their_secrets_masked() {
     assert_eq!(messages(&some), ["evt_2"]);
     let (_, none) = call.get("parked?queue=upcoming").await;
     assert_eq!(none["total"], 0);
-    for wrong in ["parked?queue=other", "parked?limit=0", "parked?reason=x"] {
+    for wrong in ["parked?queue=other", "parked?limit=0", "parked?reason=x", "parked?parked_for=x"]
+    {
         assert_eq!(call.get(wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
     }
     let (_, found) = call.get("parked/evt_1").await;
-    assert_eq!(found["data"][0]["parked"]["error"], "for a test");
+    assert_eq!(found["data"][0]["parked"]["error"], "for a test, •••");
     assert_eq!(found["data"][0]["body"]["client_secret"], "•••");
     let id = found["data"][0]["parked"]["id"].as_str().unwrap();
     assert_eq!(call.get(&format!("parked/{id}")).await.1, found);

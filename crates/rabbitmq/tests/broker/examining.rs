@@ -1,14 +1,14 @@
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use relink_bus::port::Publisher;
-use relink_bus::topology::{Exchange, WorkQueue, queues};
+use relink_bus::topology::{Exchange, PARKED_DESK, WorkQueue, queues};
 use relink_rabbitmq::{
     Examination, Management, ManagementConfig, Permission, RabbitConfig, Survey,
 };
 
 use crate::support::{BOUND, Broker, event, rabbitmqctl};
 
-const ALL: [Permission; 9] = [
+const ALL: [Permission; 10] = [
     Permission::Publish(Exchange::Events),
     Permission::Publish(Exchange::Commands),
     Permission::Consume(WorkQueue::Lifecycle),
@@ -17,8 +17,12 @@ const ALL: [Permission; 9] = [
     Permission::Look(WorkQueue::Lifecycle),
     Permission::Look(WorkQueue::Upcoming),
     Permission::Look(WorkQueue::Followup),
+    Permission::Desk,
     Permission::SetAside,
 ];
+
+/// Configure on the desk and nothing else.
+const DESK: &str = "^relink\\.parked\\.desk$";
 
 /// A user of its own, and what it may do; removed with the value.
 struct User(String);
@@ -57,7 +61,7 @@ async fn permitted(config: &RabbitConfig) -> Vec<Permission> {
 async fn permissions_are_found_out_and_nothing_is_touched() {
     let Some(broker) = Broker::controlled().await else { return };
     broker.publisher().await.publish(event(1, BOUND)).await.unwrap();
-    let (_everything, all) = User::with(&broker, "", "^(relink\\.|amq\\.default$)", "^relink\\.");
+    let (_everything, all) = User::with(&broker, DESK, "^(relink\\.|amq\\.default$)", "^relink\\.");
     assert_eq!(permitted(&all).await, ALL);
     drop(_everything);
     let (_ingress, ingress) = User::with(&broker, "", "^relink\\.events$", "");
@@ -65,6 +69,19 @@ async fn permissions_are_found_out_and_nothing_is_touched() {
     drop(_ingress);
     let (_reader, reader) = User::with(&broker, "", "", "^relink\\.lifecycle$");
     assert_eq!(permitted(&reader).await, [Permission::Consume(WorkQueue::Lifecycle)]);
+    drop(_reader);
+
+    // Whoever has the desk is no hindrance, and is seen; who may not have it is told so.
+    let holder = broker.channel().await;
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    holder.queue_declare(PARKED_DESK.into(), exclusive, FieldTable::default()).await.unwrap();
+    let (_looker, looker) = User::with(&broker, DESK, "", "");
+    assert_eq!(permitted(&looker).await, [Permission::Desk]);
+    let examination = Examination::begin(&looker).await.unwrap();
+    assert_eq!(examination.is_desk_taken().await, Ok(true));
+    holder.queue_delete(PARKED_DESK.into(), QueueDeleteOptions::default()).await.unwrap();
+    assert_eq!(examination.is_desk_taken().await, Ok(false));
+    examination.end().await;
 
     // The message is where it was, nobody was ever given it, and nobody consumes.
     let examination = Examination::begin(&broker.config()).await.unwrap();
@@ -117,7 +134,7 @@ async fn the_management_api_tells_what_amqp_does_not() {
     let exchange = Exchange::Events.name().into();
     channel.queue_unbind(queue, exchange, key, FieldTable::default()).await.unwrap();
     let parked = "relink.followup.parked".into();
-    channel.queue_delete(parked, lapin::options::QueueDeleteOptions::default()).await.unwrap();
+    channel.queue_delete(parked, QueueDeleteOptions::default()).await.unwrap();
     let survey = management.survey().await.unwrap();
     assert_eq!(survey.unused, ["relink.old"]);
     assert_eq!(survey.missing, ["relink.followup.parked"]);

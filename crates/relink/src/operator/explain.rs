@@ -5,9 +5,12 @@ mod document;
 mod text;
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, Home, HomeKey};
+use relink_core::id::{AccountId, Home, HomeKey, Scope};
+use relink_core::input::{Ignored, Verdict};
+use relink_engine::parked::own_home;
 use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError, WhyParked};
 
 use crate::cli::ExplainArgs;
@@ -78,9 +81,31 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
 }
 
 async fn event(store: &dyn Store, id: &str, limit: usize) -> Result<Option<Event>, StoreError> {
-    let Some(row) = store.inbox_row(id).await? else { return Ok(None) };
+    let Some(row) = store.inbox_row(id).await? else { return dropped(store, id, limit).await };
     let history = store.input_history(&row, limit).await?;
     Ok(Some(Event { row, history }))
+}
+
+/// A command that was dropped, which no ledger holds: the drop is filed under its id.
+async fn dropped(store: &dyn Store, id: &str, limit: usize) -> Result<Option<Event>, StoreError> {
+    let verdict = Verdict::Ignored(Ignored::Dropped);
+    let mut scopes = store.scopes().await?;
+    for own in [true, false].map(Scope::own) {
+        if !scopes.contains(&own) {
+            scopes.push(own);
+        }
+    }
+    for scope in scopes {
+        let own = HomeKey { scope, home: own_home(id) };
+        let mut history = store.history(&own, None, limit).await?;
+        history.retain(|row| row.input.as_str() == id && *row.verdict == *verdict.as_str());
+        if let Some(HistoryRow { input, kind, at, .. }) = history.first() {
+            let (id, kind, at) = (input.clone(), Arc::clone(kind), *at);
+            let row = InboxRow { scope: own.scope, id, kind, at, verdict };
+            return Ok(Some(Event { row, history }));
+        }
+    }
+    Ok(None)
 }
 
 async fn find(store: &dyn Store, id: &str, limit: usize) -> Result<Vec<Found>, StoreError> {

@@ -4,10 +4,11 @@
 mod document;
 mod text;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_bus::parked::{ParkedMessage, Walked};
+use relink_bus::parked::{ParkedMessage, Walked, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::parked::{DropReason, ParkedFilter, Reach};
@@ -54,6 +55,10 @@ async fn list(
     let listed = opened.desk.list(&filter, reach).await.map_err(|error| unavailable(&error))?;
     if args.json {
         return print_json(&document::listed(&listed));
+    }
+    if listed.counts.is_empty() && !filter.is_all() {
+        let depths = opened.desk.lot.depths().await.map_err(|error| unavailable(&error))?;
+        return print(&text::nothing_matches(depths.iter().map(|depth| depth.parked).sum()));
     }
     print(text::listed(&listed).trim_end())
 }
@@ -105,7 +110,7 @@ async fn requeue(
     let later = opened.is_embedded.then_some(
         "`relink standalone` puts them back within a second, or when it is started again",
     );
-    change.finish(telling, &walked, &choice, later)
+    change.finish(telling, &walked, &choice.ids, later)
 }
 
 async fn drop_some(
@@ -130,7 +135,7 @@ async fn drop_some(
     let mut telling = change.telling();
     let mut tell = |message: &ParkedMessage| telling.tell(message);
     let walked = opened.desk.drop_messages(&choice, change.reach(), &reason, &mut tell).await;
-    change.finish(telling, &walked, &choice, None)
+    change.finish(telling, &walked, &choice.ids, None)
 }
 
 /// What both changes have in common: shown first, done with `--write`, told at the end.
@@ -151,6 +156,7 @@ impl Change {
             json: self.json,
             done: self.done,
             told: Vec::new(),
+            met: Met::default(),
             progress: Progress::new(self.json),
             count: 0,
         }
@@ -162,25 +168,33 @@ impl Change {
             true => self.reach(),
             false => Reach { at_most: SHOWN.min(self.reach().at_most), ..ALL },
         };
-        let listed = opened.desk.list(choice, reach).await.map_err(|error| unavailable(&error))?;
+        // Of those that are named it is told which are not there, however few are shown.
+        let looking = if choice.ids.is_empty() { reach } else { ALL };
+        let listed = opened.desk.list(choice, looking).await;
+        let mut listed = listed.map_err(|error| unavailable(&error))?;
+        let mut met = Met::default();
+        listed.messages.iter().for_each(|message| met.add(message));
+        listed.messages.truncate(reach.at_most);
         let most = u64::try_from(self.reach().at_most).unwrap_or(u64::MAX);
         let count = listed.total().min(most);
         if self.json {
             let messages: Value = listed.messages.iter().map(document::brief).collect();
             print_json(&json!({ "written": false, "count": count, "messages": messages }))?;
+        } else if count == 0 {
+            print(&format!("nothing to {}", self.verb))?;
         } else {
             let verb = self.verb;
             let line = format!("{count} to {verb}; nothing was {}, add --write", self.done);
             print(&format!("{}{line}", text::table(&listed.messages)))?;
         }
-        self.nothing(count, choice)
+        met.all_of(&choice.ids)
     }
 
     fn finish(
         &self,
         mut telling: Telling,
         walked: &Walked,
-        choice: &ParkedFilter,
+        ids: &[Arc<str>],
         later: Option<&str>,
     ) -> Result<(), Failure> {
         telling.progress.clear();
@@ -193,16 +207,34 @@ impl Change {
         }
         match &walked.trouble {
             Some(error) => Err(unavailable(error)),
-            None => self.nothing(count, choice),
+            // Where the limit ended it, the rest may be there.
+            None if self.limit.is_some_and(|limit| u64::try_from(limit) == Ok(count)) => Ok(()),
+            None => telling.met.all_of(ids),
         }
+    }
+}
+
+/// The ids of what was met: of the messages, and those under which they are parked.
+#[derive(Default)]
+struct Met(BTreeSet<Arc<str>>);
+
+impl Met {
+    fn add(&mut self, message: &ParkedMessage) {
+        self.0.insert(Arc::clone(&message.id));
+        self.0.extend(message.delivery.id.clone());
     }
 
     /// Whoever names a message wants to know that it is not there.
-    fn nothing(&self, count: u64, choice: &ParkedFilter) -> Result<(), Failure> {
-        if count > 0 || choice.ids.is_empty() {
-            return Ok(());
+    fn all_of(&self, ids: &[Arc<str>]) -> Result<(), Failure> {
+        let unknown: BTreeSet<&Arc<str>> = ids.iter().filter(|id| !self.0.contains(*id)).collect();
+        let named: Vec<String> = unknown.iter().map(|id| format!("`{id}`")).collect();
+        match named.as_slice() {
+            [] => Ok(()),
+            named => Err(Failure::no(format!(
+                "no message with this id is parked and chosen: {}",
+                named.join(", ")
+            ))),
         }
-        Err(Failure::no("no message with such an id is parked"))
     }
 }
 
@@ -211,6 +243,7 @@ struct Telling {
     json: bool,
     done: &'static str,
     told: Vec<Value>,
+    met: Met,
     progress: Progress,
     count: u64,
 }
@@ -218,6 +251,7 @@ struct Telling {
 impl Telling {
     fn tell(&mut self, message: &ParkedMessage) {
         self.count += 1;
+        self.met.add(message);
         if self.json {
             self.told.push(document::brief(message));
         }
@@ -235,13 +269,27 @@ fn filter(problems: &mut Problems, args: FilterArgs) -> ParkedFilter {
         }
         known
     });
+    let reason = args.parked_for;
+    if let Some(name) = reason.as_ref().filter(|name| !reasons().any(|known| known == *name)) {
+        let known: Vec<&str> = reasons().collect();
+        let known = known.join(", ");
+        problems.add(format!("--parked-for: there is no reason `{name}`; there are {known}"));
+    }
     let now = SystemClock.now();
     let since = args.since.and_then(|text| problems.moment("--since", &text, now));
     let until = args.until.and_then(|text| problems.moment("--until", &text, now));
+    if let (Some(since), Some(until)) = (since, until)
+        && since > until
+    {
+        problems.add(
+            "--since is after --until: nothing is parked in between; `--since 2h --until 1h` is \
+             from two hours ago to one hour ago",
+        );
+    }
     ParkedFilter {
         ids: Vec::new(),
         queue,
-        reason: args.parked_for.map(Arc::from),
+        reason: reason.map(Arc::from),
         kind: args.kind.map(Arc::from),
         since_unix_ms: since.map(|since| since.0),
         until_unix_ms: until.map(|until| until.0),

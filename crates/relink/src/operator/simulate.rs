@@ -12,7 +12,7 @@ use relink_simulation::{Fault, Outcome, Plan, run as run_plan, shrink};
 
 use crate::cli::SimulateArgs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{counted, print};
 
 /// Runs spent on looking for a shorter way to the same break.
 const SHRINK_RUNS_MAX: usize = 200;
@@ -51,15 +51,25 @@ impl Choice {
         }
     }
 
-    fn plan(&self, seed: u64) -> Plan {
+    /// The plan of a seed; refuses steps that it does not have.
+    fn plan(&self, seed: u64) -> Result<Plan, Failure> {
         let mut plan = Plan::of(seed);
         if let Some(faults) = &self.faults {
             plan = plan.with_faults(faults);
         }
         if let Some(steps) = &self.steps {
+            let unknown: Vec<String> =
+                steps.difference(plan.steps()).map(usize::to_string).collect();
+            if !unknown.is_empty() {
+                let last = plan.steps().last().map_or_else(|| "none".into(), usize::to_string);
+                return Err(Failure::usage(&[format!(
+                    "--steps: the plan of seed {seed} has no step {}; there are 0 to {last}",
+                    unknown.join(", ")
+                )]));
+            }
             plan = plan.with_steps(steps);
         }
-        plan
+        Ok(plan)
     }
 }
 
@@ -70,7 +80,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let began = Instant::now();
     let Some((plan, outcome)) = search(args, &choice, first)? else {
         let seconds = began.elapsed().as_secs();
-        return print(&format!("{} runs, no promise broken, {seconds} s", args.seeds));
+        return print(&format!("{}, no promise broken, {seconds} s", counted(args.seeds, "run")));
     };
     let (seed, found) = (plan.seed, outcome.broken.clone().unwrap_or_default());
     print(&format!("seed {seed} breaks a promise: {found}\nlooking for a shorter way to it"))?;
@@ -102,7 +112,10 @@ fn search(
             if number >= args.seeds {
                 return;
             }
-            let plan = choice.plan(first.wrapping_add(number));
+            let plan = match choice.plan(first.wrapping_add(number)) {
+                Ok(plan) => plan,
+                Err(failure) => return keep(Err(failure)),
+            };
             match one(args, &plan, args.seeds, done.fetch_add(1, Ordering::Relaxed) + 1) {
                 Ok(outcome) if outcome.broken.is_none() => {}
                 Ok(outcome) => keep(Ok((plan, outcome))),
@@ -144,4 +157,23 @@ fn told(plan: &Plan, outcome: &Outcome) -> String {
         plan.seed,
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_a_plan_does_not_have_are_refused() {
+        let choice =
+            |steps: &[usize]| Choice { faults: None, steps: Some(steps.iter().copied().collect()) };
+        let last = *Plan::of(17).steps().last().unwrap();
+        let chosen = choice(&[0, last]).plan(17).unwrap();
+        assert_eq!(chosen.steps(), &BTreeSet::from([0, last]));
+        let refused = format!("{:?}", choice(&[0, last + 1, 99]).plan(17).unwrap_err());
+        for part in ["code: 64", &format!("has no step {}, 99", last + 1), &format!("0 to {last}")]
+        {
+            assert!(refused.contains(part), "{refused}");
+        }
+    }
 }

@@ -124,10 +124,10 @@ impl Store for GatedStore {
     async fn parked_counts(&self) -> Result<Vec<ParkedCount>, StoreError> {
         self.call("parked", self.inner().parked_counts()).await
     }
-    async fn mark_parked(&self, seq: i64, at: Time) -> Result<(), StoreError> {
+    async fn mark_parked(&self, seq: i64, at: Time) -> Result<bool, StoreError> {
         self.call("parked", self.inner().mark_parked(seq, at)).await
     }
-    async fn unpark(&self, seq: i64) -> Result<(), StoreError> {
+    async fn unpark(&self, seq: i64) -> Result<bool, StoreError> {
         self.call("parked", self.inner().unpark(seq)).await
     }
     async fn tally(&self, from: Second, until: Second) -> Result<Vec<Tally>, StoreError> {

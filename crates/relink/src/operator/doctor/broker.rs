@@ -1,6 +1,8 @@
 //! The broker: what AMQP tells, and what only its management API does. Nothing is created, taken
 //! or published.
 
+use std::time::Duration;
+
 use relink_bus::parked::Depth;
 use relink_bus::topology::{RETRY_LADDER, WorkQueue, queues, retry_queue};
 use relink_rabbitmq::{
@@ -9,7 +11,7 @@ use relink_rabbitmq::{
 };
 
 use super::database::judge_parked;
-use super::line::{Check, Line};
+use super::line::{Check, Level, Line};
 use super::permission;
 use super::settings::{Named, Wanted};
 
@@ -36,6 +38,10 @@ const BY_MANAGEMENT: [Check; 4] =
 
 /// How to have it checked.
 const MANAGEMENT: &str = "set RELINK_MANAGEMENT_URL, with a user that has the tag `monitoring`";
+
+/// How long it is waited for somebody who looks at parked messages: so many times so long.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How many that are missing are named in one line.
 const NAMED_MAX: usize = 5;
@@ -78,25 +84,64 @@ pub(super) async fn look(named: &Named, wanted: &[Wanted], lines: &mut Vec<Line>
         Some(survey) => topology(&survey),
         None => topology_by_amqp(relink_rabbitmq::verify(broker).await),
     });
+    // What somebody else holds is not among those that are counted.
+    let is_seen = until_left(&examination).await;
     // Before anything is published: a broker with an alarm hears nothing more of who did.
     match examination.queues().await {
-        // Of queues that are missing nothing can be told.
-        Ok(states) if states.len() < queues().len() => {}
+        Ok(states) if states.len() < queues().len() => {
+            let why = "not checked: queues are missing, see broker.topology";
+            let untold = [Check::BrokerConsumers, Check::Parked];
+            lines.extend(untold.map(|check| Line::not_checked(check, why, "run `relink migrate`")));
+        }
         Ok(states) => {
             lines.push(consumers(&states));
-            lines.push(judge_parked(&depths(&states)));
+            lines.push(match is_seen && is_left(&examination).await {
+                true => judge_parked(&depths(&states)),
+                false => {
+                    let found = "not counted: somebody looks at parked messages at this moment";
+                    Line::not_checked(Check::Parked, found, "ask again in a moment")
+                }
+            });
         }
         Err(error) => {
             lines.push(Line::warn(Check::BrokerConsumers, error, "ask again in a moment"));
         }
     }
     lines.push(permission::look(&examination, wanted).await);
-    if management.is_none() && examination.is_blocked().await {
-        lines.retain(|line| line.check != Check::BrokerAlarms);
-        let found = "the broker blocks whoever publishes: an alarm is in effect";
-        lines.push(Line::fail(Check::BrokerAlarms, found, ALARMS_ADVICE));
+    // Where the management API is not asked, or does not tell, this is what is left.
+    if !tells_alarms(lines) && examination.is_blocked().await {
+        blocked(lines);
     }
     examination.end().await;
+}
+
+/// Whether nobody looks at parked messages, as far as the broker tells.
+async fn is_left(examination: &Examination) -> bool {
+    examination.is_desk_taken().await != Ok(true)
+}
+
+/// Waits a moment for whoever looks: the scheduler does so four times a minute.
+async fn until_left(examination: &Examination) -> bool {
+    for _ in 0..LOOKS {
+        if is_left(examination).await {
+            return true;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    false
+}
+
+/// Whether the management API said how it is with alarms.
+fn tells_alarms(lines: &[Line]) -> bool {
+    let is_said = |line: &Line| matches!(line.level, Level::Ok | Level::Fail);
+    lines.iter().any(|line| line.check == Check::BrokerAlarms && is_said(line))
+}
+
+/// What AMQP tells of alarms stands for what the management API did not.
+fn blocked(lines: &mut Vec<Line>) {
+    lines.retain(|line| line.check != Check::BrokerAlarms);
+    let found = "the broker blocks whoever publishes: an alarm is in effect";
+    lines.push(Line::fail(Check::BrokerAlarms, found, ALARMS_ADVICE));
 }
 
 fn unreachable(check: Check, error: &ManagementError) -> Line {
@@ -333,7 +378,6 @@ fn unused(survey: &Survey) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::Level;
     use super::*;
 
     fn state(name: &str, ready: u32, consumers: u32) -> QueueState {
@@ -378,6 +422,18 @@ mod tests {
         assert_eq!(level(state("relink.lifecycle", 9, 0), &[]), Level::Fail);
         let parked = [state("relink.lifecycle.parked", 0, 1)];
         assert_eq!(level(state("relink.lifecycle", 0, 1), &parked), Level::Fail);
+    }
+
+    #[test]
+    fn a_block_is_told_where_the_management_api_tells_no_alarms() {
+        let away = ManagementError::Away("refused".into());
+        let mut lines = vec![unreachable(Check::BrokerAlarms, &away)];
+        assert!(!tells_alarms(&lines), "a warning that nobody answers tells nothing");
+        assert!(!tells_alarms(&[Line::not_checked(Check::BrokerAlarms, "no address", "")]));
+        blocked(&mut lines);
+        let levels: Vec<Level> = lines.iter().map(|line| line.level).collect();
+        assert_eq!(levels, [Level::Fail], "one line, which ends in failure");
+        assert!(tells_alarms(&lines) && tells_alarms(&[alarms(&[])]));
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn needed(wanted: &[Wanted]) -> Vec<Permission> {
         // Catching up looks whether an event is parked, and the API shows and puts back.
         add(Permission::Look(queue), &[Scheduler, Portal]);
     }
+    add(Permission::Desk, &[Scheduler, Portal]);
     add(Permission::SetAside, &[Lifecycle, Upcoming, Followup, Portal]);
     add(Permission::Use(Keys::Events), &receivers);
     add(Permission::Use(Keys::Observations), &observers);
@@ -92,7 +93,7 @@ mod tests {
         let followup = needed(&[Wanted::Followup]);
         assert!(!followup.contains(&Permission::Publish(Exchange::Commands)), "{followup:?}");
         assert_eq!(needed(&[Wanted::Standalone]), []);
-        assert_eq!(needed(&[]).len(), 11);
+        assert_eq!(needed(&[]).len(), 12);
         let published = needed(&[]).iter().skip_while(|one| !one.is_published()).count();
         assert_eq!(published, 3, "what publishes comes last");
     }

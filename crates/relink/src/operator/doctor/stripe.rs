@@ -32,7 +32,7 @@ pub(super) async fn look(named: &Named, known: &BTreeSet<bool>, lines: &mut Vec<
     let Some(stripe) = &named.stripe else { return };
     let Some(config) = &stripe.client else { return };
     let (config, livemode) = (impatient(config), stripe.livemode);
-    let found = format!("a {}", kind_of(&config, livemode));
+    let found = format!("a {}", kind_of(config.api_key.expose_secret(), livemode));
     let client = match Client::new(config) {
         Ok(client) => client,
         Err(error) => {
@@ -89,11 +89,12 @@ fn word(livemode: bool) -> &'static str {
     if livemode { "live" } else { "test" }
 }
 
-fn kind_of(config: &ClientConfig, livemode: Option<bool>) -> String {
-    let key = config.api_key.expose_secret();
+fn kind_of(key: &str, livemode: Option<bool>) -> String {
     let kind = match key.split('_').next() {
         Some("sk") => "secret key",
         Some("rk") => "restricted key",
+        Some("pk") => "publishable key",
+        Some("whsec") => "webhook's secret",
         _ => "key of unknown kind",
     };
     livemode.map_or(kind.to_owned(), |livemode| format!("{kind} of {} mode", word(livemode)))
@@ -238,6 +239,19 @@ mod tests {
             (900, 0, Level::Warn),
         ] {
             assert_eq!(clock(skew, tolerance).level, level, "{skew}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_called_what_it_is() {
+        for (key, livemode, expected) in [
+            ("sk_live_1", Some(true), "secret key of live mode"),
+            ("rk_test_1", Some(false), "restricted key of test mode"),
+            ("pk_test_1", Some(false), "publishable key of test mode"),
+            ("whsec_1", None, "webhook's secret"),
+            ("hunter2", None, "key of unknown kind"),
+        ] {
+            assert_eq!(kind_of(key, livemode), expected);
         }
     }
 

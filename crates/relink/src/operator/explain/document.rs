@@ -7,6 +7,7 @@ use relink_core::id::AccountId;
 use relink_core::observation::{AccountNumber, Forecast, Stamp, Status};
 use relink_core::register::value;
 use relink_core::time::{Second, Time};
+use relink_engine::parked::masked;
 use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ pub(super) fn all(story: &Story) -> Value {
 
 fn parked(why: &WhyParked) -> Value {
     json!({
-        "queue": why.queue, "reason": why.reason, "error": why.error, "parked_at": time(why.at),
+        "queue": why.queue, "reason": why.reason, "error": masked(&why.error),
+        "parked_at": time(why.at),
     })
 }
 

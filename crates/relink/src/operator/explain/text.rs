@@ -10,6 +10,7 @@ use relink_core::id::{AccountId, CommandId};
 use relink_core::observation::{RelinkOutcome, Status};
 use relink_core::register::value;
 use relink_core::time::Second;
+use relink_engine::parked::masked;
 use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 
 use super::{Event, Story};
@@ -22,7 +23,10 @@ pub(super) fn all(id: &str, story: &Story, colours: bool) -> String {
     }
     if let Some(WhyParked { queue, reason, error, at }) = &story.parked {
         let at = rfc3339(*at);
-        line(&mut text, &format!("{id}: parked {at} by the worker of {queue}: {reason}, {error}"));
+        line(
+            &mut text,
+            &format!("{id}: parked {at} by the worker of {queue}: {reason}, {}", masked(error)),
+        );
     }
     for one in &story.found {
         add_home(&mut text, &one.aggregate, colours);

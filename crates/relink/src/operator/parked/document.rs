@@ -3,7 +3,7 @@
 use relink_bus::envelope::rfc3339;
 use relink_bus::parked::ParkedMessage;
 use relink_core::time::{Second, Time};
-use relink_engine::parked::{Listed, shown};
+use relink_engine::parked::{Listed, masked, shown};
 use serde_json::{Value, json};
 
 pub(super) fn listed(listed: &Listed) -> Value {
@@ -23,9 +23,9 @@ pub(super) fn brief(message: &ParkedMessage) -> Value {
         "id": message.id,
         "message": delivery.id,
         "queue": message.queue.short_name(),
-        "type": delivery.kind,
+        "type": delivery.kind.as_deref().map(masked),
         "reason": message.reason,
-        "error": message.error,
+        "error": masked(&message.error),
         "times": message.times(),
         "attempts": delivery.headers.attempts,
         "created": delivery.timestamp_unix_s.map(|at| rfc3339(Second(at).as_time())),

@@ -3,10 +3,19 @@
 use std::fmt::Write as _;
 
 use relink_bus::parked::ParkedMessage;
-use relink_engine::parked::{Listed, shown};
+use relink_engine::parked::{Listed, masked, shown};
 use serde_json::Value;
 
 use super::document::time;
+
+/// A choice that means none of so many.
+pub(super) fn nothing_matches(parked: u64) -> String {
+    match parked {
+        0 => "nothing is parked".into(),
+        1 => "nothing matches; 1 message is parked".into(),
+        more => format!("nothing matches; {more} messages are parked"),
+    }
+}
 
 /// Counts first, then the longest parked ones.
 pub(super) fn listed(listed: &Listed) -> String {
@@ -58,7 +67,7 @@ fn cells(message: &ParkedMessage) -> [String; 7] {
         message.reason.to_string(),
         message.times().to_string(),
         time(message.parked_at_unix_ms).unwrap_or_else(|| "–".into()),
-        plain(delivery.kind.as_deref().unwrap_or("–")),
+        plain(&masked(delivery.kind.as_deref().unwrap_or("–"))),
         plain(delivery.id.as_deref().unwrap_or("–")),
     ]
 }
