@@ -43,7 +43,7 @@ fn seeds_151_to_200_keep_every_promise() {
 
 #[test]
 fn seeds_that_broke_a_promise_once_keep_it() {
-    for seed in [373, 479, 4955, 6285, 6651, 8824, 9019] {
+    for seed in [373, 479, 4955, 6285, 6651, 8824, 9019, 9194] {
         run_seeds(seed, 1);
     }
 }

@@ -96,11 +96,25 @@ impl<'a> Comparison<'a> {
             let is_old = self.story.superseded.contains(id);
             let is_new = self.story.successors.contains(id);
             let is_empty = !objects(&self.truth, "accounts").any(|one| one["authorization"] == id);
-            if !is_old && !is_empty && (!is_new || after_reading) {
+            let is_told = after_reading || !is_new && !self.was_lost_unseen(id);
+            if !is_old && !is_empty && is_told {
                 self.authorization(id, authorization, after_reading)?;
             }
         }
         self.cases()
+    }
+
+    /// Whether an account of the authorization was disconnected before anything told where it
+    /// belongs: nobody reads what is gone.
+    fn was_lost_unseen(&self, authorization: &str) -> bool {
+        let mut theirs = objects(&self.truth, "accounts");
+        theirs.any(|one| {
+            let held = self.held_account(text(&one["id"]));
+            one["authorization"] == authorization
+                && held.is_some_and(|(home, account)| {
+                    home.key.home.is_provisional() && account.status() == Some(Status::Disconnected)
+                })
+        })
     }
 
     fn held_account(&self, id: &str) -> Option<(&Aggregate, &Account)> {
