@@ -38,14 +38,6 @@ impl Publisher for Taker {
         Ok(())
     }
 
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let mut answers = Vec::new();
-        for message in messages {
-            answers.push(self.publish(message).await);
-        }
-        answers
-    }
-
     fn is_ready(&self) -> bool {
         true
     }

@@ -59,14 +59,6 @@ impl Publisher for Reluctant {
         if refuses { Err(PublishError::Refused) } else { self.bus.publish(message).await }
     }
 
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let mut answers = Vec::new();
-        for message in messages {
-            answers.push(self.publish(message).await);
-        }
-        answers
-    }
-
     fn is_ready(&self) -> bool {
         self.bus.is_ready()
     }

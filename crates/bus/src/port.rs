@@ -22,7 +22,13 @@ pub trait Publisher: Send + Sync {
     async fn publish(&self, message: Message) -> Result<(), PublishError>;
 
     /// Publishes all with as many in flight as the adapter allows; answers in the same order.
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>>;
+    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in messages {
+            answers.push(self.publish(message).await);
+        }
+        answers
+    }
 
     /// Whether a publish has a chance right now.
     fn is_ready(&self) -> bool;

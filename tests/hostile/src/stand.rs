@@ -31,12 +31,6 @@ impl Publisher for Kept {
         Ok(())
     }
 
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let count = messages.len();
-        self.0.lock().unwrap().extend(messages);
-        vec![Ok(()); count]
-    }
-
     fn is_ready(&self) -> bool {
         true
     }

@@ -52,14 +52,6 @@ impl Publisher for TestPublisher {
         Ok(())
     }
 
-    async fn publish_all(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let mut answers = vec![];
-        for message in messages {
-            answers.push(self.publish(message).await);
-        }
-        answers
-    }
-
     fn is_ready(&self) -> bool {
         true
     }

@@ -105,13 +105,6 @@ impl Publisher for Nowhere {
         Err(relink_bus::port::PublishError::Away)
     }
 
-    async fn publish_all(
-        &self,
-        messages: Vec<relink_bus::message::Message>,
-    ) -> Vec<Result<(), relink_bus::port::PublishError>> {
-        messages.iter().map(|_| Err(relink_bus::port::PublishError::Away)).collect()
-    }
-
     fn is_ready(&self) -> bool {
         false
     }
