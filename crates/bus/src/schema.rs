@@ -1,5 +1,7 @@
 //! JSON Schemas of everything Relink publishes, generated from the types.
 
+mod compare;
+
 use relink_core::command::{
     EscalateRelink, PauseData, PromptRelink, ReconcileAccounts, RefreshData, RemindRelink,
     ReplaceAccount, ResumeData, VerifyAccounts, WithdrawRelink,
@@ -7,6 +9,8 @@ use relink_core::command::{
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
+
+pub use compare::{Change, compare};
 
 use crate::envelope::{CloudEvent, ObservedKind, command_type};
 

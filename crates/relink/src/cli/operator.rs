@@ -1,5 +1,7 @@
 //! What is said to the commands of an operator that have no file of their own.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{AmqpArgs, DatabaseArgs, LogArgs, StripeArgs};
@@ -128,4 +130,11 @@ pub(crate) struct SchemaArgs {
     /// The whole contract on the wire instead, as an AsyncAPI 3.0 document
     #[arg(long, conflicts_with = "kind")]
     pub(crate) asyncapi: bool,
+    /// Hold them against what `relink schema` of another version has printed into this file: tells
+    /// what is new and what breaks who reads messages, and ends with 1 if anything breaks
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "asyncapi"])]
+    pub(crate) diff: Option<PathBuf>,
+    /// Print the differences as JSON
+    #[arg(long, requires = "diff")]
+    pub(crate) json: bool,
 }
