@@ -163,9 +163,28 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     publish(&mut foreign, "evt_1", &hopeless("evt_1")).await;
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
+    the_status_is_watched(stage, &settings).await;
     secrets_are_masked(&mut foreign, &settings).await;
     a_dropped_command_is_explained(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
+}
+
+/// Line after line until a signal, of which each is a document.
+async fn the_status_is_watched(stage: &Stage, settings: &Settings) {
+    let arguments = ["status", "--json", "--watch", "1"];
+    let watching = Process::start(stage.folder(), "watching", &arguments, settings);
+    let lines = until(async || match watching.out() {
+        lines if lines.lines().count() >= 2 => Ok(lines),
+        lines => Err(format!("{lines}\n{}", watching.log())),
+    })
+    .await;
+    for line in lines.lines() {
+        let status: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(status["days"][0]["accepted"], 1, "{status}");
+    }
+    watching.stop().await;
+    let (code, _, said) = told(&["status", "--watch", "0"], settings).await;
+    assert!(code == 64 && said.contains("--watch"), "{said}");
 }
 
 /// A body that was cut off, and a type that is a key: nothing of either is printed.

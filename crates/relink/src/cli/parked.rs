@@ -112,9 +112,12 @@ pub(crate) struct StatusArgs {
     /// How many days are shown, today included
     #[arg(long, default_value = "7")]
     pub(crate) days: String,
-    /// Print JSON
+    /// Print JSON; with --watch a line each time
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show it again every few seconds until interrupted; of a terminal the screen is cleared
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
+    pub(crate) watch: Option<String>,
     #[command(flatten)]
     pub(crate) amqp: AmqpArgs,
     #[command(flatten)]

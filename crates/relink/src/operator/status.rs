@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal as _};
+use std::time::Duration;
 
 use relink_bus::envelope::rfc3339;
-use relink_bus::parked::Depth;
+use relink_bus::parked::{Depth, ParkedMessages};
 use relink_core::time::{Second, Time};
 use relink_engine::balance::{Books, DayBooks};
 use relink_engine::clock::{Clock as _, SystemClock};
-use relink_engine::store::Census;
+use relink_engine::store::{Census, Store};
 use serde_json::{Value, json};
 
 use super::where_parked::{Wants, place, unavailable};
 use crate::cli::StatusArgs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{print, write_line};
 use crate::settings::Problems;
+use crate::shutdown::on_signal;
 use crate::telemetry::start_logging;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -33,6 +36,8 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     start_logging(&args.log, &mut problems);
     let place = place(&mut problems, args.amqp, args.database, Wants::Ledger);
     let days: Option<u16> = problems.positive("--days", &args.days);
+    let every: Option<u32> =
+        args.watch.as_ref().and_then(|every| problems.positive("--watch", every));
     problems.done()?;
     let (Some(place), Some(days)) = (place, days) else {
         return Err(Failure::software("settings without a problem are incomplete"));
@@ -40,20 +45,55 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     let opened = place.open(Wants::Ledger, false).await?;
     let store = opened.store.ok_or_else(|| Failure::software("there is no database"))?;
     let lot = &*opened.desk.lot;
-    let now = SystemClock.now();
-    let until = Second(now.0.div_euclid(1000));
-    let from = Second(until.0 - (i64::from(days) - 1) * DAY_SECONDS);
-    let status = Status {
-        depths: lot.depths().await.map_err(|error| unavailable(&error))?,
-        books: Books::of(&*store, lot, from, until).await.map_err(Failure::unavailable)?,
-        census: store.census().await.map_err(Failure::unavailable)?,
-        now,
+    let Some(every) = every else {
+        let status = Status::read(&*store, lot, days).await?;
+        if args.json {
+            let all = status.document();
+            return print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?);
+        }
+        return print(status.text().trim_end());
     };
-    if args.json {
-        let all = status.document();
-        return print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?);
+    let stop = on_signal()?;
+    while !stop.is_cancelled() {
+        let text = match Status::read(&*store, lot, days).await {
+            Ok(status) if args.json => status.document().to_string(),
+            Ok(status) => on_a_screen(status.text().trim_end()),
+            // Whoever watches wants to see it come back.
+            Err(failure) => {
+                failure.report();
+                String::new()
+            }
+        };
+        match write_line(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            written => written.map_err(|error| Failure::output(&error))?,
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(every.into())) => {}
+        }
     }
-    print(status.text().trim_end())
+    Ok(())
+}
+
+/// In the place of what was there before, where there is a screen.
+fn on_a_screen(text: &str) -> String {
+    let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+    format!("{clear}{}\n{text}\n", rfc3339(SystemClock.now()))
+}
+
+impl Status {
+    async fn read(store: &dyn Store, lot: &dyn ParkedMessages, days: u16) -> Result<Self, Failure> {
+        let now = SystemClock.now();
+        let until = Second(now.0.div_euclid(1000));
+        let from = Second(until.0 - (i64::from(days) - 1) * DAY_SECONDS);
+        Ok(Self {
+            depths: lot.depths().await.map_err(|error| unavailable(&error))?,
+            books: Books::of(store, lot, from, until).await.map_err(Failure::unavailable)?,
+            census: store.census().await.map_err(Failure::unavailable)?,
+            now,
+        })
+    }
 }
 
 impl Status {
