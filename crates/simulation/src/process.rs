@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use relink_bus::port::Publisher;
@@ -35,7 +35,8 @@ struct Inner {
     died: CancellationToken,
     /// Its connections to the broker, which break with it.
     lines: Mutex<Vec<Arc<Line>>>,
-    publisher: OnceLock<Arc<dyn Publisher>>,
+    /// Weak, because it holds the process.
+    publisher: OnceLock<Weak<dyn Publisher>>,
     /// How far its clock is off, in milliseconds; it outlives the process.
     skew_ms: Arc<AtomicI64>,
 }
@@ -71,11 +72,11 @@ impl Process {
     }
 
     pub(crate) fn publishes_through(&self, publisher: &Arc<dyn Publisher>) {
-        let _ = self.0.publisher.set(Arc::clone(publisher));
+        let _ = self.0.publisher.set(Arc::downgrade(publisher));
     }
 
     pub(crate) fn publisher(&self) -> Option<Arc<dyn Publisher>> {
-        self.0.publisher.get().cloned()
+        self.0.publisher.get()?.upgrade()
     }
 
     /// Its name; each life has another.
