@@ -32,18 +32,21 @@ pub(crate) struct Held {
     pub(crate) new_homes: BTreeSet<HomeKey>,
 }
 
-/// Begins the transaction and brings in what the inputs want.
+/// Begins the transaction and brings in what the inputs want. With `make_first` rows to lock are
+/// made before anything is locked: for one that has met another, since then all locks are taken in
+/// one order, whatever others make meanwhile.
 pub(crate) async fn gather(
     session: &Session,
     inputs: &[Input],
     wanted: &Wanted,
+    make_first: bool,
 ) -> Result<(Gathered, Held), Fault> {
     let mut held = Held { accounts: wanted.accounts.clone(), ..Held::default() };
-    let (settled, past) = lock_accounts(session, wanted, &mut held).await?;
+    let (settled, past) = lock_accounts(session, wanted, &mut held, make_first).await?;
     let mut homes: BTreeSet<HomeKey> =
         wanted.homes.iter().chain(settled.values()).chain(&past).cloned().collect();
     homes.extend(lock_holders(session, wanted, &settled).await?);
-    let (mut world, seen) = lock_homes(session, inputs, &homes, &mut held).await?;
+    let (mut world, seen) = lock_homes(session, inputs, &homes, &mut held, make_first).await?;
     if wanted.follow_superseded {
         look_at_takers(session, &mut world).await?;
     }
@@ -57,14 +60,19 @@ async fn lock_accounts(
     session: &Session,
     wanted: &Wanted,
     held: &mut Held,
+    make_first: bool,
 ) -> Result<(BTreeMap<AccountKey, HomeKey>, BTreeSet<HomeKey>), Fault> {
     let keys = Keys::of_accounts(&wanted.accounts);
     let any = !wanted.accounts.is_empty();
-    let (_, mut rows) = try_join(
+    let (_, made, mut rows) = try_join3(
         session.batch(sql::BEGIN),
+        session.query_if(any && make_first, &sql::STUB_ACCOUNTS, &[&keys.scopes, &keys.ids]),
         session.query_if(any, &sql::LOCK_ACCOUNTS, &[&keys.scopes, &keys.ids]),
     )
     .await?;
+    for row in &made {
+        held.new_accounts.insert(account_key(row.try_get(0)?, row.try_get(1)?)?);
+    }
     let missing = missing_accounts(wanted, &rows)?;
     if !missing.is_empty() {
         let keys = Keys::of_accounts(missing);
@@ -149,15 +157,21 @@ async fn lock_homes(
     inputs: &[Input],
     homes: &BTreeSet<HomeKey>,
     held: &mut Held,
+    make_first: bool,
 ) -> Result<(World, Vec<bool>), Fault> {
     let keys = Keys::of_homes(homes);
     let any = !homes.is_empty();
-    let (mut rows, mut accounts, mut seen) = try_join3(
+    let make = any && make_first;
+    let (made, mut rows, mut accounts, mut seen) = try_join4(
+        session.query_if(make, &sql::STUB_HOMES, &[&keys.scopes, &keys.ids, &keys.provisional]),
         session.query_if(any, &sql::LOCK_HOMES, &[&keys.scopes, &keys.ids]),
         session.query_if(any, &sql::LOAD_ACCOUNTS, &[&keys.scopes, &keys.ids]),
         look_into_ledger(session, inputs),
     )
     .await?;
+    for row in &made {
+        held.new_homes.insert(row_home(row)?);
+    }
     let mut missing: BTreeSet<&HomeKey> = homes.iter().collect();
     keep_homes(&rows, &mut missing, held)?;
     if !missing.is_empty() {
