@@ -32,21 +32,18 @@ pub(crate) struct Held {
     pub(crate) new_homes: BTreeSet<HomeKey>,
 }
 
-/// Begins the transaction and brings in what the inputs want. With `make_first` rows to lock are
-/// made before anything is locked: for one that has met another, since then all locks are taken in
-/// one order, whatever others make meanwhile.
+/// Begins the transaction and brings in what the inputs want.
 pub(crate) async fn gather(
     session: &Session,
     inputs: &[Input],
     wanted: &Wanted,
-    make_first: bool,
 ) -> Result<(Gathered, Held), Fault> {
     let mut held = Held { accounts: wanted.accounts.clone(), ..Held::default() };
-    let (settled, past) = lock_accounts(session, wanted, &mut held, make_first).await?;
+    let (settled, past) = lock_accounts(session, wanted, &mut held).await?;
     let mut homes: BTreeSet<HomeKey> =
         wanted.homes.iter().chain(settled.values()).chain(&past).cloned().collect();
     homes.extend(lock_holders(session, wanted, &settled).await?);
-    let (mut world, seen) = lock_homes(session, inputs, &homes, &mut held, make_first).await?;
+    let (mut world, seen) = lock_homes(session, inputs, &homes, &mut held).await?;
     if wanted.follow_superseded {
         look_at_takers(session, &mut world).await?;
     }
@@ -60,31 +57,17 @@ async fn lock_accounts(
     session: &Session,
     wanted: &Wanted,
     held: &mut Held,
-    make_first: bool,
 ) -> Result<(BTreeMap<AccountKey, HomeKey>, BTreeSet<HomeKey>), Fault> {
     let keys = Keys::of_accounts(&wanted.accounts);
     let any = !wanted.accounts.is_empty();
-    let (_, made, mut rows) = try_join3(
+    let (_, new, rows) = try_join3(
         session.batch(sql::BEGIN),
-        session.query_if(any && make_first, &sql::STUB_ACCOUNTS, &[&keys.scopes, &keys.ids]),
+        session.query_if(any, &sql::STUB_ACCOUNTS, &[&keys.scopes, &keys.ids]),
         session.query_if(any, &sql::LOCK_ACCOUNTS, &[&keys.scopes, &keys.ids]),
     )
     .await?;
-    for row in &made {
+    for row in &new {
         held.new_accounts.insert(account_key(row.try_get(0)?, row.try_get(1)?)?);
-    }
-    let missing = missing_accounts(wanted, &rows)?;
-    if !missing.is_empty() {
-        let keys = Keys::of_accounts(missing);
-        let (new, locked) = try_join(
-            session.query(&sql::STUB_ACCOUNTS, &[&keys.scopes, &keys.ids]),
-            session.query(&sql::LOCK_ACCOUNTS, &[&keys.scopes, &keys.ids]),
-        )
-        .await?;
-        for row in &new {
-            held.new_accounts.insert(account_key(row.try_get(0)?, row.try_get(1)?)?);
-        }
-        rows.extend(locked);
     }
     let (mut settled, mut past) = (BTreeMap::new(), BTreeSet::new());
     for row in &rows {
@@ -98,21 +81,6 @@ async fn lock_accounts(
         }
     }
     Ok((settled, past))
-}
-
-/// The named accounts that have no row yet, or that another transaction is just making.
-fn missing_accounts<'a>(
-    wanted: &'a Wanted,
-    rows: &[Row],
-) -> Result<BTreeSet<&'a AccountKey>, Fault> {
-    if rows.len() == wanted.accounts.len() {
-        return Ok(BTreeSet::new());
-    }
-    let mut missing: BTreeSet<&AccountKey> = wanted.accounts.iter().collect();
-    for row in rows {
-        missing.remove(&account_key(row.try_get(0)?, row.try_get(1)?)?);
-    }
-    Ok(missing)
 }
 
 pub(crate) fn account_key(scope_text: &str, id: &str) -> Result<AccountKey, StoreError> {
@@ -157,62 +125,27 @@ async fn lock_homes(
     inputs: &[Input],
     homes: &BTreeSet<HomeKey>,
     held: &mut Held,
-    make_first: bool,
 ) -> Result<(World, Vec<bool>), Fault> {
     let keys = Keys::of_homes(homes);
     let any = !homes.is_empty();
-    let make = any && make_first;
-    let (made, mut rows, mut accounts, mut seen) = try_join4(
-        session.query_if(make, &sql::STUB_HOMES, &[&keys.scopes, &keys.ids, &keys.provisional]),
+    let (new, rows, accounts, seen) = try_join4(
+        session.query_if(any, &sql::STUB_HOMES, &[&keys.scopes, &keys.ids, &keys.provisional]),
         session.query_if(any, &sql::LOCK_HOMES, &[&keys.scopes, &keys.ids]),
         session.query_if(any, &sql::LOAD_ACCOUNTS, &[&keys.scopes, &keys.ids]),
         look_into_ledger(session, inputs),
     )
     .await?;
-    for row in &made {
-        held.new_homes.insert(row_home(row)?);
+    for row in &new {
+        held.new_homes.insert(home_key(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)?);
     }
-    let mut missing: BTreeSet<&HomeKey> = homes.iter().collect();
-    keep_homes(&rows, &mut missing, held)?;
-    if !missing.is_empty() {
-        let keys = Keys::of_homes(missing.iter().copied());
-        let (new, locked, loaded, seen_by_now) = try_join4(
-            session.query(&sql::STUB_HOMES, &[&keys.scopes, &keys.ids, &keys.provisional]),
-            session.query(&sql::LOCK_HOMES, &[&keys.scopes, &keys.ids]),
-            session.query(&sql::LOAD_ACCOUNTS, &[&keys.scopes, &keys.ids]),
-            look_into_ledger(session, inputs),
-        )
-        .await?;
-        for row in &new {
-            held.new_homes.insert(row_home(row)?);
-        }
-        keep_homes(&locked, &mut missing, held)?;
-        rows.extend(locked);
-        accounts.extend(loaded);
-        seen = seen_by_now;
-    }
-    Ok((assemble(&rows, &accounts)?, seen))
-}
-
-/// Takes note of homes that are locked.
-fn keep_homes(
-    rows: &[Row],
-    missing: &mut BTreeSet<&HomeKey>,
-    held: &mut Held,
-) -> Result<(), Fault> {
-    for row in rows {
-        let key = row_home(row)?;
-        missing.remove(&key);
+    for row in &rows {
+        let key = home_key(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)?;
         if row.try_get::<_, Option<&str>>(3)?.is_some() {
             held.known_homes.insert(key.clone());
         }
         held.homes.insert(key);
     }
-    Ok(())
-}
-
-fn row_home(row: &Row) -> Result<HomeKey, Fault> {
-    Ok(home_key(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)?)
+    Ok((assemble(&rows, &accounts)?, seen))
 }
 
 async fn look_into_ledger(

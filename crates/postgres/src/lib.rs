@@ -1,15 +1,13 @@
 //! Relink's state in PostgreSQL: the port `relink_engine::store::Store`.
 //!
-//! A batch is one transaction of READ COMMITTED with three to seven flights, each of them several
+//! A batch is one transaction of READ COMMITTED with three to five flights, each of them several
 //! statements sent without waiting in between: lock the accounts; lock the holders, where an
 //! account may have replaced another; lock and load the homes and look into the ledger; look at
-//! what took over, for timers; (decide); write and commit. Accounts and homes that are new take
-//! one more each. It works through a transaction-mode pooler, given `prepare: false`.
+//! what took over, for timers; (decide); write and commit. It works through a transaction-mode
+//! pooler, given `prepare: false`.
 //!
 //! **Invariants**
-//! 1. Locks are taken in one order: named accounts, holders, homes; each sorted, those that are
-//!    there before those that have to be made. A row that another transaction makes meanwhile may
-//!    come out of order; the server notices, and the transaction is made again.
+//! 1. Locks are taken in one order: named accounts, holders, homes; each sorted.
 //! 2. An account's row is written only by a transaction that named the account, and holds the
 //!    locks of the account and of the home it lived in. So who holds a home's lock may read all
 //!    its accounts without locking them.

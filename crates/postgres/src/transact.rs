@@ -15,7 +15,7 @@ use crate::sql;
 
 /// How often a transaction is made again at once: contention that lasts longer is overload, and
 /// the engine's way of waiting is better than ours.
-const ATTEMPTS: u32 = 8;
+const ATTEMPTS: u32 = 4;
 
 pub(crate) async fn transact(
     pool: &Pool,
@@ -30,7 +30,7 @@ pub(crate) async fn transact(
     let mut attempt = 1;
     loop {
         let session = Session::open(pool, prepare, &sql::ALL).await?;
-        let fault = match attempt_once(&session, &inputs, &wanted, &decide, attempt > 1).await {
+        let fault = match attempt_once(&session, &inputs, &wanted, &decide).await {
             Ok(writes) => {
                 session.end();
                 return Ok(writes);
@@ -54,9 +54,8 @@ async fn attempt_once(
     inputs: &[Input],
     wanted: &Wanted,
     decide: &Decide,
-    make_first: bool,
 ) -> Result<Writes, Fault> {
-    let (gathered, held) = gather(session, inputs, wanted, make_first).await?;
+    let (gathered, held) = gather(session, inputs, wanted).await?;
     let writes = decide(gathered).map_err(StoreError::Undecided)?;
     commit(session, &writes, &held).await?;
     Ok(writes)
