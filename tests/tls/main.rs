@@ -23,6 +23,13 @@ fn servers_without_tls_are_told_apart_from_those_that_are_away() {
 }
 
 #[test]
+fn a_server_that_hangs_up_without_its_reason_brings_the_client_certificate_to_mind() {
+    on_stage(
+        problems::a_server_that_hangs_up_without_its_reason_brings_the_client_certificate_to_mind,
+    );
+}
+
+#[test]
 fn authorities_and_certificates_of_both_sides_change_while_roles_run() {
     on_stage(renewal::authorities_and_certificates_of_both_sides_change_while_roles_run);
 }

@@ -163,7 +163,12 @@ fn classify_silence(error: &Error) -> StoreError {
 /// The pool could not hand out a connection.
 pub(crate) fn classify_pool(error: PoolError) -> StoreError {
     match error {
-        PoolError::Backend(error) => classify(&error),
+        PoolError::Backend(error) => match (classify(&error), Peer::Database.hung_up(&error)) {
+            (StoreError::Transient(told), Some(hint)) => {
+                StoreError::Transient(format!("{told}; {hint}"))
+            }
+            (known, _) => known,
+        },
         PoolError::Timeout(_) => StoreError::Transient("no connection became free in time".into()),
         other => StoreError::Transient(format!("no connection: {other}")),
     }

@@ -140,7 +140,15 @@ async fn connect_encrypted(
         let connector = RustlsConnector::from(config);
         Ok(stream.into_rustls(&connector, &uri.authority.host).await?)
     };
-    Connection::connector(uri, runtime, connect, properties).await
+    Connection::connector(uri, runtime, connect, properties).await.map_err(|error| {
+        let ErrorKind::IOError(cause) = error.kind() else {
+            return error;
+        };
+        match Peer::Broker.hung_up(&**cause).filter(|_| Peer::Broker.why(&**cause).is_none()) {
+            Some(hint) => io::Error::new(cause.kind(), format!("{cause}; {hint}")).into(),
+            None => error,
+        }
+    })
 }
 
 /// Waits for an answer of the broker, but not for ever.

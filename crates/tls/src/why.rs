@@ -70,6 +70,19 @@ impl Peer {
         }
     }
 
+    /// What to look at when the server hangs up on a connection with TLS. In TLS 1.3 it looks at
+    /// our certificate after we have begun to write; what it has not read when it closes makes that
+    /// a reset (RFC 1122, 4.2.2.13), which may overtake its reason. `None`: it did not hang up.
+    pub fn hung_up(self, error: &(dyn Error + 'static)) -> Option<String> {
+        let (peer, certificate, key) = (self.name(), self.certificate(), self.key());
+        hangs_up(error).then(|| {
+            format!(
+                "the {peer} hung up; over TLS that may mean that it accepts no client without a \
+                 certificate, or not the one of {certificate} and {key}; its log has the reason"
+            )
+        })
+    }
+
     fn handshake(self, error: &rustls::Error) -> String {
         let (peer, url) = (self.name(), self.url());
         match error {
@@ -163,6 +176,19 @@ impl Peer {
 enum Cause<'a> {
     Files(&'a TlsError),
     Handshake(&'a rustls::Error),
+}
+
+fn hangs_up(error: &(dyn Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind.is_some_and(|kind| {
+        [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::UnexpectedEof,
+        ]
+        .contains(&kind)
+    }) || error.source().is_some_and(hangs_up)
 }
 
 /// The innermost reason that TLS gave. An `io::Error` hides what it was made of from `source`.
