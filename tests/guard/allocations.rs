@@ -1,7 +1,7 @@
 //! How often memory is asked for.
 
 use crate::figures::Figures;
-use crate::pieces::pieces;
+use crate::pieces;
 use crate::slice::EVENTS;
 
 #[test]

@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::figures::Figures;
-use crate::pieces::pieces;
+use crate::pieces;
 use crate::slice::EVENTS;
 
 /// Set where callgrind looks on.

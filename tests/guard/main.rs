@@ -13,3 +13,9 @@ mod figures;
 mod instructions;
 mod pieces;
 mod slice;
+
+/// All pieces, made one by one, since each holds its own copies.
+fn pieces() -> impl Iterator<Item = pieces::Piece> {
+    let slice = slice::Slice::new();
+    pieces::MAKE.into_iter().map(move |make| make(&slice))
+}

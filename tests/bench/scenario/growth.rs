@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use lapin::options::BasicPublishOptions;
 use relink_tests::place::Place;
+use relink_tests::process::run as relink;
 use relink_tests::stage::Stage;
 
 use super::worker::drain;
 use super::{Plan, check, linked};
+use crate::limit::channel;
 use crate::report::{RELINK, Report};
 use crate::traffic::Supply;
 
@@ -40,6 +43,9 @@ const DAY: &str = "INSERT INTO inbox (day, id, scope, kind, at_s, verdict, decid
         extract(epoch FROM current_date - $day), 0, 'unchanged', '', '{}' \
     FROM accounts WHERE hashtext(id || '$day') % 3 = 0";
 
+/// Messages that are parked while an operator looks.
+const PARKED: usize = 5_000;
+
 pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
     let (place, mut supply, _) = linked(stage, plan).await;
     let before = format!("{} authorizations", plan.authorizations);
@@ -48,6 +54,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
     grow(&place, plan.copies).await;
     report.note(format!("Growth: rows were made in {:.0} s.", began.elapsed().as_secs_f64()));
     sizes(&place, report).await;
+    look(&place, report).await;
     let after = format!("{} authorizations", plan.authorizations * (plan.copies + 1));
     turns(&place, plan, report, &mut supply, &after).await;
     // Each is in the ledger; what was made up is on other rows.
@@ -93,6 +100,44 @@ async fn sizes(place: &Place, report: &Report) {
     report.note(format!(
         "Growth: {accounts} accounts, {inbox} rows in the inbox, {history} of history, {mib} MiB."
     ));
+}
+
+/// How long an operator waits for an answer, from the start of the process to its end; the best of
+/// three, since the first reads from the disk.
+async fn look(place: &Place, report: &Report) {
+    let (_connection, broker) = channel(&place.amqp_url).await;
+    for number in 0..PARKED {
+        let body = format!("{{\"id\":\"evt_parked{number}\"}}");
+        let options = BasicPublishOptions::default();
+        let to = "relink.lifecycle.parked";
+        let publish =
+            broker.basic_publish("".into(), to.into(), options, body.as_bytes(), <_>::default());
+        publish.await.unwrap();
+    }
+    let sql = "SELECT a.id, a.home, h.input FROM accounts a JOIN history h ON h.account = a.id \
+        WHERE NOT a.provisional AND h.day = current_date - 3 LIMIT 1";
+    let row = place.database().await.query_one(sql, &[]).await.unwrap();
+    let [account, authorization, event]: [String; 3] = std::array::from_fn(|place| row.get(place));
+    let looks: [&[&str]; 6] = [
+        &["status"],
+        &["explain", &account],
+        &["explain", &authorization],
+        &["explain", &event],
+        &["forecast"],
+        &["parked", "list"],
+    ];
+    for arguments in looks {
+        let mut best = Duration::MAX;
+        for _ in 0..3 {
+            let began = Instant::now();
+            let output = relink(arguments, &place.settings(&[])).await;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "relink {arguments:?}: {said}");
+            best = best.min(began.elapsed());
+        }
+        let (what, took) = (arguments.join(" "), best.as_secs_f64() * 1000.0);
+        report.note(format!("Growth: `relink {what}` took {took:.0} ms."));
+    }
 }
 
 /// Drops the oldest days one after the other while a worker is busy; the longest time it took.
