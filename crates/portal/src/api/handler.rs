@@ -130,6 +130,11 @@ async fn list(
     let portal = &portal.0;
     answer(portal, "list_authorizations", &headers, TokenScope::Read, async |_| {
         let query = asked(query, LIST_TAKES)?;
+        if query.holder.as_deref().is_some_and(|holder| !is_acceptable(holder)) {
+            return Err(Problem::Malformed(
+                "holder is the id of a customer or account of Stripe's.",
+            ));
+        }
         let health = query.health.map(|name| {
             let known = Health::ALL.into_iter().find(|health| health.as_str() == name);
             known.ok_or(Problem::Malformed(
@@ -234,6 +239,9 @@ async fn complete(State(portal): State<Portal>, id: Id, request: Request) -> Res
     answer(portal, "complete_relink", &headers, TokenScope::Write, async |_| {
         let session = given(id)?.as_str().into();
         let body: CompleteBody = json(request).await?;
+        if !is_acceptable(&body.authorization) {
+            return Err(Problem::NotFound);
+        }
         let found = portal.home_of(&body.authorization).await?;
         let (wanted, about) = (portal.wanted(&found), correlation(&found));
         let ended = portal.relinks.complete(&found, &wanted, &session, &about).await?;
@@ -316,8 +324,12 @@ fn correlation(of: &Aggregate) -> String {
 
 pub(super) fn given(id: Id) -> Result<String, Problem> {
     let Path(id) = id.map_err(|_| Problem::NotFound)?;
-    // What cannot be an id of Stripe's is none.
-    if AccountId::from(&*id).is_acceptable() { Ok(id) } else { Err(Problem::NotFound) }
+    if is_acceptable(&id) { Ok(id) } else { Err(Problem::NotFound) }
+}
+
+/// Whether it can be an id of Stripe's.
+fn is_acceptable(id: &str) -> bool {
+    AccountId::from(id).is_acceptable()
 }
 
 /// Reads the query; `takes`: what to say of one that cannot be read.

@@ -66,14 +66,16 @@ async fn list(
     answer(portal, "list_parked", &headers, TokenScope::Read, async |_| {
         let query = asked(query, LIST_TAKES)?;
         let reach = Reach { at_most: limit(query.limit)?, looked_at: LOOKED_AT_MAX };
-        let filter = ParkedFilter {
-            queue: query.queue.as_deref().map(queue).transpose()?,
-            reason: query.parked_for.as_deref().map(reason).transpose()?,
-            kind: query.kind.map(Arc::from),
-            since_unix_ms: query.since.map(milliseconds),
-            until_unix_ms: query.until.map(milliseconds),
+        let choice = Choice {
             ids: Vec::new(),
+            all: false,
+            queue: query.queue,
+            parked_for: query.parked_for,
+            kind: query.kind,
+            since: query.since,
+            until: query.until,
         };
+        let filter = choice.chosen()?;
         let listed = portal.desk.list(&filter, reach).await?;
         let counts = listed.counts.iter().map(|((queue, reason), count)| ParkedCountBody {
             queue: queue.short_name().to_owned(),
@@ -174,17 +176,26 @@ struct Choice {
 }
 
 impl Choice {
+    /// A change has to be about something, or about all and say so.
     fn filter(self) -> Result<ParkedFilter, Problem> {
-        let filter = ParkedFilter {
+        let all = self.all;
+        let filter = self.chosen()?;
+        let wrong = "Name ids, or choose, or say all: true; not both.";
+        if filter.is_all() == all { Ok(filter) } else { Err(Problem::Malformed(wrong)) }
+    }
+
+    fn chosen(self) -> Result<ParkedFilter, Problem> {
+        if self.since.zip(self.until).is_some_and(|(since, until)| since > until) {
+            return Err(Problem::Malformed("since is after until: nothing is parked in between."));
+        }
+        Ok(ParkedFilter {
             ids: self.ids.into_iter().map(Arc::from).collect(),
             queue: self.queue.as_deref().map(queue).transpose()?,
             reason: self.parked_for.as_deref().map(reason).transpose()?,
             kind: self.kind.map(Arc::from),
             since_unix_ms: self.since.map(milliseconds),
             until_unix_ms: self.until.map(milliseconds),
-        };
-        let wrong = "Name ids, or choose, or say all: true; not both.";
-        if filter.is_all() == self.all { Ok(filter) } else { Err(Problem::Malformed(wrong)) }
+        })
     }
 }
 

@@ -269,6 +269,21 @@ async fn stripe_down_the_preview_missing_and_too_many_calls_have_their_problems(
 }
 
 #[tokio::test]
+async fn what_no_database_can_hold_is_no_id() {
+    let stand = stand(USUAL).await;
+    let call = Call::to(&stand).await;
+    for holder in ["%00", "cus_%00Ada", "cus_%20Ada", ""] {
+        let (status, problem) = call.get(&format!("authorizations?holder={holder}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{holder}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("holder"), "{problem}");
+    }
+    assert_eq!(call.get("accounts/fca_%00").await.0, StatusCode::NOT_FOUND);
+    let body = json!({ "authorization": "fcauth_\0" });
+    let (status, _) = call.post("relink-sessions/fcsess_1/complete", &body, None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn bodies_have_a_size_and_a_type() {
     let stand = stand(USUAL).await;
     let outage = stand.outage(1).await;

@@ -55,8 +55,13 @@ async fn parked_messages_are_told_with_their_secrets_masked() {
     assert_eq!(messages(&some), ["evt_2"]);
     let (_, none) = call.get("parked?queue=upcoming").await;
     assert_eq!(none["total"], 0);
-    for wrong in ["parked?queue=other", "parked?limit=0", "parked?reason=x", "parked?parked_for=x"]
-    {
+    for wrong in [
+        "parked?queue=other",
+        "parked?limit=0",
+        "parked?reason=x",
+        "parked?parked_for=x",
+        "parked?since=2&until=1",
+    ] {
         assert_eq!(call.get(wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
     }
     let (_, found) = call.get("parked/evt_1").await;
