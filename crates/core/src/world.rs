@@ -11,7 +11,8 @@ use crate::observation::{AccountObservation, RelinkOutcome, Status};
 /// Everything that was loaded, and what has changed since.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    aggregates: BTreeMap<HomeKey, Aggregate>,
+    /// Boxed: each input takes one out and puts it back, and the map moves its neighbours aside.
+    aggregates: BTreeMap<HomeKey, Box<Aggregate>>,
     homes: HashMap<AccountKey, HomeKey>,
     /// By holder, those that are or were theirs: every account that is linked or lost looks for
     /// its relatives, and a batch has hundreds of homes.
@@ -29,17 +30,17 @@ impl World {
             let key = AccountKey { scope: aggregate.key.scope.clone(), account: account.clone() };
             self.homes.insert(key, aggregate.key.clone());
         }
-        self.put_back(aggregate);
+        self.put_back(Box::new(aggregate));
     }
 
     /// One aggregate.
     pub fn get(&self, key: &HomeKey) -> Option<&Aggregate> {
-        self.aggregates.get(key)
+        self.aggregates.get(key).map(|found| &**found)
     }
 
     /// All of them, in the order of their keys.
     pub fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
-        self.aggregates.values()
+        self.aggregates.values().map(|one| &**one)
     }
 
     /// Where an account lives.
@@ -48,12 +49,13 @@ impl World {
     }
 
     /// Takes an aggregate out to work on it, empty where it is new.
-    pub(crate) fn take(&mut self, key: &HomeKey) -> Aggregate {
-        self.aggregates.remove(key).unwrap_or_else(|| Aggregate::new(key.clone()))
+    pub(crate) fn take(&mut self, key: &HomeKey) -> Box<Aggregate> {
+        let there = self.aggregates.remove(key);
+        there.unwrap_or_else(|| Box::new(Aggregate::new(key.clone())))
     }
 
     /// Puts it back, without touching where accounts live.
-    pub(crate) fn put_back(&mut self, aggregate: Aggregate) {
+    pub(crate) fn put_back(&mut self, aggregate: Box<Aggregate>) {
         if let Some(holder) = aggregate.holder() {
             match self.holders.get_mut(&holder.id) {
                 Some(theirs) if theirs.contains(&aggregate.key) => {}
@@ -79,7 +81,7 @@ impl World {
         holder: &'a str,
     ) -> impl Iterator<Item = &'a Aggregate> {
         let theirs = self.holders.get(holder).into_iter().flatten();
-        theirs.filter_map(|key| self.aggregates.get(key)).filter(move |other| {
+        theirs.filter_map(|key| self.get(key)).filter(move |other| {
             other.key.scope == of.scope
                 && other.key != *of
                 && !other.key.home.is_provisional()
