@@ -38,6 +38,7 @@ stamp! {
     looking_changes_nothing
     what_is_put_back_comes_again_and_counts
     a_filter_chooses
+    many_are_met_once_each
     a_limit_stops
     a_drop_is_recorded_and_then_gone
     a_drop_of_what_nobody_can_read_is_recorded_under_its_name

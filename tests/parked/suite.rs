@@ -99,6 +99,38 @@ pub(crate) async fn a_filter_chooses(world: World) {
     assert_eq!(world.ids(&all()).await, ["evt_1"]);
 }
 
+/// More than what is asked for ahead, and a stop in the middle of it.
+pub(crate) async fn many_are_met_once_each(world: World) {
+    let ids: Vec<String> = (0..100).map(|number| format!("evt_{number:03}")).collect();
+    for some in ids.chunks(10) {
+        let messages = some.iter().map(|id| event(id)).collect();
+        world.park(messages, LIFECYCLE, ParkReason::Constraint).await;
+    }
+    let sorted = async |world: &World| {
+        let mut found = world.ids(&ParkedFilter::default()).await;
+        found.sort();
+        found
+    };
+    assert_eq!(sorted(&world).await, ids);
+    let taken = async |count: usize| {
+        let back = world.deliveries(LIFECYCLE, count).await;
+        world.settle(LIFECYCLE, &back, &Settlement::Accept).await;
+        back.into_iter().map(|delivery| delivery.id.unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let one = ParkedFilter::of("evt_050");
+    assert_eq!(world.requeue(&one, Reach { at_most: 1, ..ALL }).await, 1);
+    assert_eq!(taken(1).await, ["evt_050"]);
+    assert_eq!(world.requeue(&ParkedFilter::default(), Reach { at_most: 40, ..ALL }).await, 40);
+    world.until_parked(59).await;
+    let mut all = sorted(&world).await;
+    all.push("evt_050".to_owned());
+    while all.len() < ids.len() {
+        all.extend(taken(1).await);
+    }
+    all.sort();
+    assert_eq!(all, ids);
+}
+
 pub(crate) async fn a_limit_stops(world: World) {
     world.park_events(&["evt_1", "evt_2", "evt_3", "evt_4"]).await;
     assert_eq!(world.requeue(&ParkedFilter::default(), Reach { at_most: 2, ..ALL }).await, 2);

@@ -1,7 +1,7 @@
 //! Parked messages, looked at and dealt with one by one.
 //!
-//! A walk takes each message with `basic.get` on one channel and acknowledges none but those that
-//! are dealt with: a requeued one after its copy was confirmed, a removed one after it was
+//! A walk takes each message with `basic.get` on one channel, a few ahead of the one it looks at,
+//! and acknowledges none but those that are dealt with: a requeued one after its copy was confirmed, a removed one after it was
 //! recorded. The rest is handed back at the end, and by the broker itself where this process or
 //! the connection ends before that. No plugin is needed.
 //!
@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -32,6 +34,9 @@ use crate::desk::{self, PATIENCE};
 use crate::outlet::Outlet;
 use crate::properties::{headers, number, shared, string, timestamp};
 use crate::shelf::{Held, queue_name};
+
+/// How many messages are asked for ahead: one at a time, each costs a way to the broker and back.
+const AHEAD: usize = 32;
 
 /// How often it is looked whether the broker has back what was handed back, and how long it is
 /// waited in between: a walk that follows at once shall see it.
@@ -93,15 +98,24 @@ impl RabbitParked {
         visitor: &mut dyn Visitor,
         carried_out: &mut u64,
     ) -> Result<(), ParkedError> {
-        let there = self.ready(channel, queue.parked()).await?;
-        let (mut held, mut last_held) = (0, None);
-        for _ in 0..there {
-            // Not acknowledged by being got: it is the broker's until it is dealt with.
-            let options = BasicGetOptions { no_ack: false };
-            let getting = channel.basic_get(queue_name(queue.parked()), options);
-            let Some(got) = self.answer("basic.get", getting).await? else { break };
-            let BasicGetMessage { delivery, .. } = got;
+        let mut there = self.ready(channel, queue.parked()).await?;
+        let (mut held, mut last_held, mut is_over) = (0, None, false);
+        let mut ahead = FuturesOrdered::new();
+        loop {
+            while !is_over && there > 0 && ahead.len() < AHEAD {
+                there -= 1;
+                ahead.push_back(self.get(channel, queue));
+            }
+            let Some(got) = ahead.next().await else { break };
+            let Some(BasicGetMessage { delivery, .. }) = got? else {
+                is_over = true;
+                continue;
+            };
             let tag = delivery.delivery_tag;
+            if is_over {
+                (held, last_held) = (held + 1, Some(tag));
+                continue;
+            }
             let held_back =
                 Held { properties: delivery.properties, body: Bytes::from(delivery.data) };
             let message = parked(queue, &held_back);
@@ -110,9 +124,7 @@ impl RabbitParked {
             match fate {
                 Fate::Leave | Fate::Stop => {
                     (held, last_held) = (held + 1, Some(tag));
-                    if fate == Fate::Stop {
-                        break;
-                    }
+                    is_over = fate == Fate::Stop;
                 }
                 Fate::Requeue => {
                     self.requeue(queue, held_back, times).await?;
@@ -131,6 +143,18 @@ impl RabbitParked {
             self.answer("basic.nack", channel.basic_nack(tag, options)).await?;
         }
         self.returned(channel, queue, held).await
+    }
+
+    /// The next message. It is not acknowledged by being got: it is the broker's until it is dealt
+    /// with.
+    async fn get(
+        &self,
+        channel: &Channel,
+        queue: WorkQueue,
+    ) -> Result<Option<BasicGetMessage>, Trouble> {
+        let getting =
+            channel.basic_get(queue_name(queue.parked()), BasicGetOptions { no_ack: false });
+        self.answer("basic.get", getting).await
     }
 
     /// Waits until the broker shows what was handed back; that it answers at all means that it
