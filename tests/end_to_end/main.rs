@@ -9,6 +9,7 @@
 mod bad_input;
 mod bodies;
 mod configuration;
+mod contracts;
 mod demo;
 mod doctor;
 mod doctor_rights;
@@ -21,7 +22,6 @@ mod missed;
 mod parked;
 mod rights;
 mod standalone;
-mod system;
 
 use relink_tests::stage::{on_stage, without_servers};
 
@@ -53,6 +53,11 @@ fn configuration_problems_are_told_together() {
 #[test]
 fn secrets_of_a_wrong_form_are_named_and_never_shown() {
     without_servers(configuration::secrets_of_a_wrong_form_are_named_and_never_shown);
+}
+
+#[test]
+fn the_binary_prints_the_contract_that_is_kept() {
+    without_servers(contracts::the_binary_prints_the_contract_that_is_kept);
 }
 
 #[test]
