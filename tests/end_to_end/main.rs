@@ -20,6 +20,7 @@ mod listeners;
 mod main_job;
 mod missed;
 mod parked;
+mod progress;
 mod rights;
 mod standalone;
 
@@ -133,6 +134,26 @@ fn a_hundred_dropped_webhooks_are_caught_up() {
 #[test]
 fn whoever_waits_for_stripe_is_told() {
     without_servers(missed::whoever_waits_for_stripe_is_told);
+}
+
+#[test]
+fn whoever_looks_on_sees_how_far_it_is() {
+    without_servers(progress::whoever_looks_on_sees_how_far_it_is);
+}
+
+#[test]
+fn nobody_else_sees_a_bar() {
+    without_servers(progress::nobody_else_sees_a_bar);
+}
+
+#[test]
+fn an_interruption_leaves_a_tidy_screen() {
+    without_servers(progress::an_interruption_leaves_a_tidy_screen);
+}
+
+#[test]
+fn what_is_said_meanwhile_stands_above() {
+    without_servers(progress::what_is_said_meanwhile_stands_above);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(crate) mod reconcile;
 pub(crate) mod schema;
 pub(crate) mod simulate;
 pub(crate) mod status;
+mod watched;
 mod where_parked;
 mod with_stripe;
 

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogArgs;
 use crate::failure::Failure;
+use crate::progress;
 use crate::settings::Problems;
 
 /// Starts logging to standard error; a wrong filter or format is a problem like any other.
@@ -33,7 +34,7 @@ pub(crate) fn start_logging(args: &LogArgs, problems: &mut Problems) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(progress::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start in one process, as in tests, keeps the first one's.
     let _ = match args.log_format.as_str() {

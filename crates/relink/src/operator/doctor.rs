@@ -19,6 +19,7 @@ use relink_engine::clock::{Clock as _, SystemClock};
 use crate::cli::DoctorArgs;
 use crate::failure::Failure;
 use crate::output::{counted, print};
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let named = settings::read(args, &wanted, &mut lines);
 
+    let progress = Progress::waiting(json, "looking");
     let now = SystemClock.now();
     let store = database::store(named.database.as_ref()).await;
     let database = async |lines: &mut Vec<Line>| {
@@ -74,6 +76,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     lines.extend(told);
     lines.extend(database::parked(store.clone(), named.database.as_ref(), is_served).await);
     lines.sort_by_key(|line| line.check);
+    progress.end();
     end(&Diagnosis { lines }, is_strict, json)
 }
 

@@ -16,6 +16,7 @@ use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError, Why
 use crate::cli::ExplainArgs;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -61,7 +62,10 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
     let store = super::store(database).await?;
-    let story = Story::of(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
+    let progress = Progress::waiting(args.json, "looking");
+    let story = Story::of(&*store, &args.id, args.limit);
+    let story = progress.during(async { story.await.map_err(Failure::unavailable) }).await?;
+    progress.end();
     if args.json {
         let all = document::all(&story);
         print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?)?;

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::cli::ForecastArgs;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -38,7 +39,10 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     };
     let store = super::store(database).await?;
     let now = SystemClock.now();
-    let outlook = Outlook::of(&*store, &banks, now).await.map_err(Failure::unavailable)?;
+    let progress = Progress::of(args.json, "authorizations", None);
+    let outlook = Outlook::of(&*store, &banks, now, &progress);
+    let outlook = progress.during(async { outlook.await.map_err(Failure::unavailable) }).await?;
+    progress.end();
     if args.json {
         let document = outlook.document();
         return print(&serde_json::to_string_pretty(&document).map_err(Failure::software)?);
@@ -99,12 +103,20 @@ struct Count {
 struct Outlook(BTreeMap<Line, Count>);
 
 impl Outlook {
-    async fn of(store: &dyn Store, banks: &[Bank], now: Time) -> Result<Self, StoreError> {
+    async fn of(
+        store: &dyn Store,
+        banks: &[Bank],
+        now: Time,
+        progress: &Progress,
+    ) -> Result<Self, StoreError> {
         let mut outlook = Self::default();
         let mut wanted = Selection { holder: None, health: None, after: None, limit: PAGE };
         loop {
             let page = store.list(&wanted).await?;
-            page.iter().for_each(|aggregate| outlook.add(aggregate, banks, now));
+            page.iter().for_each(|aggregate| {
+                outlook.add(aggregate, banks, now);
+                progress.one_more();
+            });
             let last = page.last().filter(|_| page.len() == PAGE);
             let Some(last) = last.and_then(|last| {
                 Some((last.key.home.authorization()?.clone(), last.key.scope.clone()))
