@@ -157,6 +157,11 @@ fn what_is_said_meanwhile_stands_above() {
 }
 
 #[test]
+fn colours_are_for_terminals_that_want_them() {
+    without_servers(progress::colours_are_for_terminals_that_want_them);
+}
+
+#[test]
 fn the_scheduler_catches_up_by_itself() {
     on_stage(missed::the_scheduler_catches_up_by_itself);
 }

@@ -132,3 +132,16 @@ pub(crate) async fn what_is_said_meanwhile_stands_above(stage: &Stage) {
     }
     assert!(shown.text.contains(" 0 of 9 holders"), "{:?}", shown.text);
 }
+
+pub(crate) async fn colours_are_for_terminals_that_want_them(_: &Stage) {
+    let colour = "\x1b[3";
+    let mut settings: Settings = vec![("TERM", "xterm".to_owned())];
+    let shown = before_a_terminal(&["doctor"], &settings, ("", "")).await;
+    assert!(shown.text.contains(colour), "{:?}", shown.text);
+    settings.push(("NO_COLOR", "1".to_owned()));
+    let shown = before_a_terminal(&["doctor"], &settings, ("", "")).await;
+    assert!(!shown.text.contains(colour) && shown.text.contains("not checked"), "{:?}", shown.text);
+    let output = run(&["doctor"], &settings[..1].to_vec()).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(!told.contains(ESCAPE) && told.contains("not checked"), "{told}");
+}

@@ -18,7 +18,7 @@ use relink_engine::clock::{Clock as _, SystemClock};
 
 use crate::cli::DoctorArgs;
 use crate::failure::Failure;
-use crate::output::{counted, print};
+use crate::output::{Colours, counted, print};
 use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
@@ -120,7 +120,7 @@ fn end(diagnosis: &Diagnosis, is_strict: bool, json: bool) -> Result<(), Failure
         let all = diagnosis.document();
         print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?)?;
     } else {
-        print(diagnosis.text().trim_end())?;
+        print(diagnosis.text(Colours::on(&std::io::stdout())).trim_end())?;
     }
     let (failed, warned) = (diagnosis.count(Level::Fail), diagnosis.count(Level::Warn));
     let count = |number: usize, noun| counted(u64::try_from(number).unwrap_or(u64::MAX), noun);

@@ -18,9 +18,10 @@ use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::store::{Selection, Store, StoreError};
 use serde_json::{Value, json};
 
+use super::explain::health_style;
 use crate::cli::ForecastArgs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{Colours, print};
 use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
         let document = outlook.document();
         return print(&serde_json::to_string_pretty(&document).map_err(Failure::software)?);
     }
-    print(outlook.table().trim_end())
+    print(outlook.table(Colours::on(&std::io::stdout())).trim_end())
 }
 
 /// When something needs a relink; the order is that of the table.
@@ -139,7 +140,7 @@ impl Outlook {
         }
     }
 
-    fn table(&self) -> String {
+    fn table(&self, colours: Colours) -> String {
         if self.0.is_empty() {
             return "nothing that is known of will need a relink".to_owned();
         }
@@ -151,11 +152,12 @@ impl Outlook {
         );
         for ((when, name, health, says), count) in &self.0 {
             let (authorizations, accounts) = (count.authorizations.len(), count.accounts);
-            let (when, health, says) = (words(*when), health.as_str(), says.words());
+            let (when, says) = (words(*when), says.words());
+            let health = colours.paint(&format!("{:<15}", health.as_str()), health_style(*health));
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "{when:<10}  {name:<bank$}  {health:<15}  {authorizations:>14}  {accounts:>8}  {says}"
+                "{when:<10}  {name:<bank$}  {health}  {authorizations:>14}  {accounts:>8}  {says}"
             );
         }
         text
