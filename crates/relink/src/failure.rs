@@ -30,7 +30,7 @@ impl Failure {
             text.push_str("\n  - ");
             text.push_str(problem);
         }
-        text.push_str("\nSee `relink <role> --help` for every setting.");
+        text.push_str("\nSee `relink <command> --help` for every setting.");
         Self { code: EX_USAGE, text }
     }
 

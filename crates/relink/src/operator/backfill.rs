@@ -1,5 +1,6 @@
 //! `relink backfill`: reads the accounts of given holders, to fill an empty Relink.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use relink_core::id::Scope;
@@ -96,6 +97,10 @@ fn line(holder: &Holder, held: &Holding, as_json: bool) -> String {
 
 async fn holders(file: &str, problems: &mut Problems) -> Vec<Holder> {
     if file == "-" {
+        if std::io::stdin().is_terminal() {
+            let say = "relink: type holders, one a line (cus_…), and end with Ctrl-D\n";
+            let _ = std::io::stderr().write_all(say.as_bytes());
+        }
         return read(BufReader::new(tokio::io::stdin()), "standard input", problems).await;
     }
     match tokio::fs::File::open(file).await {

@@ -48,8 +48,7 @@ async fn steps(
     let mut done: Vec<String> = Vec::new();
     match database {
         Database::Postgres(config) => {
-            let steps =
-                relink_postgres::migrate(&config, is_dry).await.map_err(Failure::unavailable)?;
+            let steps = relink_postgres::migrate(&config, is_dry).await.map_err(super::away)?;
             done.extend(
                 steps.iter().map(|step| format!("database: {} {}", step.version, step.name)),
             );

@@ -246,7 +246,8 @@ impl Met {
         match named.as_slice() {
             [] => Ok(()),
             named => Err(Failure::no(format!(
-                "no message with this id is parked and chosen: {}",
+                "no message with this id is parked and chosen: {}; `relink parked list` shows \
+                 those that are",
                 named.join(", ")
             ))),
         }

@@ -87,7 +87,7 @@ impl Place {
         let store: Option<Arc<dyn Store>> = match self.database.filter(|_| wants_database) {
             None => None,
             Some(Database::Postgres(config)) => {
-                let store = PostgresStore::connect(*config).await.map_err(Failure::unavailable)?;
+                let store = PostgresStore::connect(*config).await.map_err(super::away)?;
                 Some(Arc::new(store))
             }
             Some(Database::Sqlite(path)) => {
