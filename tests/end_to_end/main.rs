@@ -9,6 +9,7 @@
 mod bad_input;
 mod bodies;
 mod configuration;
+mod contracts;
 mod demo;
 mod doctor;
 mod doctor_rights;
@@ -19,9 +20,9 @@ mod listeners;
 mod main_job;
 mod missed;
 mod parked;
+mod progress;
 mod rights;
 mod standalone;
-mod system;
 
 use relink_tests::stage::{on_stage, without_servers};
 
@@ -53,6 +54,11 @@ fn configuration_problems_are_told_together() {
 #[test]
 fn secrets_of_a_wrong_form_are_named_and_never_shown() {
     without_servers(configuration::secrets_of_a_wrong_form_are_named_and_never_shown);
+}
+
+#[test]
+fn the_binary_prints_the_contract_that_is_kept() {
+    without_servers(contracts::the_binary_prints_the_contract_that_is_kept);
 }
 
 #[test]
@@ -128,6 +134,31 @@ fn a_hundred_dropped_webhooks_are_caught_up() {
 #[test]
 fn whoever_waits_for_stripe_is_told() {
     without_servers(missed::whoever_waits_for_stripe_is_told);
+}
+
+#[test]
+fn whoever_looks_on_sees_how_far_it_is() {
+    without_servers(progress::whoever_looks_on_sees_how_far_it_is);
+}
+
+#[test]
+fn nobody_else_sees_a_bar() {
+    without_servers(progress::nobody_else_sees_a_bar);
+}
+
+#[test]
+fn an_interruption_leaves_a_tidy_screen() {
+    without_servers(progress::an_interruption_leaves_a_tidy_screen);
+}
+
+#[test]
+fn what_is_said_meanwhile_stands_above() {
+    without_servers(progress::what_is_said_meanwhile_stands_above);
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    without_servers(progress::colours_are_for_terminals_that_want_them);
 }
 
 #[test]

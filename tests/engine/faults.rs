@@ -19,6 +19,7 @@ use relink_engine::store::{
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use relink_sqlite::SqliteStore;
+use relink_tests::contract::contract;
 use serde_json::Value;
 
 /// What becomes of an input.
@@ -251,6 +252,7 @@ impl Publisher for Wire {
         if mood == Mood::Away {
             return Err(PublishError::Away);
         }
+        contract().hold_body(&message.kind, &message.body);
         self.came_out.lock().unwrap().push(message.clone());
         match mood {
             Mood::Forgetful => Err(PublishError::TimedOut),

@@ -20,6 +20,7 @@ use relink_core::time::Time;
 use relink_engine::clock::SystemClock;
 use relink_sim::{Fault, FaultKind, Link, PREVIEW_VERSION, Sim, SimConfig};
 use relink_stripe::client::{Budget, Client, ClientConfig};
+use relink_tests::contract::contract;
 use relink_worker_followup::{Duties, Followup, Metrics, Observer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ struct Reluctant {
 #[async_trait::async_trait]
 impl Publisher for Reluctant {
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
+        contract().hold_body(&message.kind, &message.body);
         let refuses = self.refused.send_if_modified(|refused| {
             let refuses = *refused < self.refusals;
             *refused += usize::from(refuses);

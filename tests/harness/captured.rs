@@ -55,7 +55,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Holds every message against the contract of its envelope, and copies against each other.
+    /// Holds copies against each other.
     ///
     /// # Panics
     /// When something does not add up.
@@ -64,14 +64,7 @@ impl Commands {
         for message in captured {
             let body = message.json();
             let id = body["id"].as_str().unwrap().to_owned();
-            assert_eq!(message.id.as_deref(), Some(&*id), "message_id is the id");
-            assert_eq!(body["type"], *message.routing_key, "{id}: the key is the type");
-            let properties = &message.properties;
-            assert_eq!(properties["type"], body["type"], "{id}");
-            assert_eq!(properties["content_type"], "application/cloudevents+json", "{id}");
-            assert_eq!(properties["delivery_mode"], 2, "{id}: persistent");
-            assert_eq!(properties["app_id"], "relink", "{id}");
-            let again = properties["redelivered"] == true;
+            let again = message.properties["redelivered"] == true;
             match commands.by_id.insert(id.clone(), body.clone()) {
                 Some(earlier) if earlier == body && again => {}
                 Some(earlier) if earlier == body => commands.copies.push(id),

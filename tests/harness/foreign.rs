@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::captured::Captured;
+use crate::contract::contract;
 use crate::feed::Event;
 use crate::place::Place;
 use crate::wait::DEADLINE;
@@ -26,6 +27,13 @@ fn python(script: &str, arguments: &[&str]) -> Child {
 async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
     let line = tokio::time::timeout(DEADLINE, lines.next_line()).await;
     line.expect("Python does not answer").unwrap().expect("Python ended")
+}
+
+/// What a client sees is what was promised: no suite looks at a message that is not.
+fn seen(line: &Value) -> Captured {
+    let message = Captured::of(line);
+    contract().hold(&message);
+    message
 }
 
 /// A platform's consumer: an own queue, bound before the start, and all that it got.
@@ -54,7 +62,7 @@ impl Consumer {
         assert_eq!(next_line(&mut self.lines).await, "done");
         assert!(self.child.wait().await.unwrap().success());
         let text = std::fs::read_to_string(&self.file).unwrap();
-        text.lines().map(|line| Captured::of(&serde_json::from_str(line).unwrap())).collect()
+        text.lines().map(|line| seen(&serde_json::from_str(line).unwrap())).collect()
     }
 }
 
@@ -141,6 +149,6 @@ impl Foreign {
     /// Takes everything out of a queue.
     pub async fn take(&mut self, queue: &str) -> Vec<Captured> {
         let answer = self.ask(&json!({ "op": "take", "queue": queue })).await;
-        answer.as_array().unwrap().iter().map(Captured::of).collect()
+        answer.as_array().unwrap().iter().map(seen).collect()
     }
 }

@@ -13,6 +13,7 @@
 pub mod api;
 pub mod authority;
 pub mod captured;
+pub mod contract;
 pub mod database;
 pub mod feed;
 pub mod flights;

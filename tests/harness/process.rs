@@ -4,8 +4,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use crate::contract::contract;
 use crate::wait::DEADLINE;
 
 /// The binary beside the test's own executable.
@@ -57,6 +59,8 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     out: PathBuf,
+    /// Whether its standard output are commands.
+    prints_commands: bool,
 }
 
 impl Process {
@@ -71,7 +75,8 @@ impl Process {
         let (log, out) = (folder.join(format!("{name}.log")), folder.join(format!("{name}.out")));
         let child =
             command(arguments, settings).stdout(open(&out)).stderr(open(&log)).spawn().unwrap();
-        Self { child, log, out }
+        let prints_commands = arguments.first() == Some(&"standalone");
+        Self { child, log, out, prints_commands }
     }
 
     /// What it wrote to standard error.
@@ -113,6 +118,17 @@ impl Process {
     /// `kill -9`.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+        self.hold_commands();
+    }
+
+    /// What it printed is what was promised; its last line may be cut off where it was killed.
+    fn hold_commands(&self) {
+        let out = if self.prints_commands { self.out() } else { String::new() };
+        for line in out.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let kind = serde_json::from_str::<Value>(line).unwrap_or_default();
+            let kind = kind["type"].as_str().unwrap_or_default();
+            contract().hold_body(kind, line.as_bytes());
+        }
     }
 
     /// Asks it to drain.
@@ -145,6 +161,7 @@ impl Process {
         self.terminate().await;
         let status = self.wait().await;
         assert!(status.success(), "{}: {status} after SIGTERM", self.log.display());
+        self.hold_commands();
     }
 }
 

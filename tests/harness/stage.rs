@@ -93,13 +93,18 @@ pub fn without_servers(test: impl AsyncFnOnce(&Stage) + Send + 'static) {
 fn play(servers: Option<Servers>, test: impl AsyncFnOnce(&Stage) + Send + 'static) {
     let stage = Stage { folder: tempfile::tempdir().unwrap(), servers, places: RefCell::default() };
     let logs = stage.folder().to_owned();
-    let (stage, result) = std::thread::spawn(move || {
-        let run = std::panic::AssertUnwindSafe(|| block_on(test(&stage)));
-        let result = std::panic::catch_unwind(run);
-        (stage, result)
-    })
-    .join()
-    .unwrap();
+    // Under the test's name, so that whatever fails there can say where.
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let (stage, result) = std::thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            let run = std::panic::AssertUnwindSafe(|| block_on(test(&stage)));
+            let result = std::panic::catch_unwind(run);
+            (stage, result)
+        })
+        .unwrap()
+        .join()
+        .unwrap();
     if let Err(panic) = &result {
         show_logs(&logs);
         // Once more: of a long output often only the end is kept.

@@ -20,6 +20,8 @@ SERVERS_SOURCE=$(dirname "${BASH_SOURCE[0]}")
 . "$SERVERS_SOURCE/schemas.sh"
 # shellcheck source=tests/servers/kubernetes.sh
 . "$SERVERS_SOURCE/kubernetes.sh"
+# shellcheck source=tests/servers/contracts.sh
+. "$SERVERS_SOURCE/contracts.sh"
 
 # Debian's own Python: one from elsewhere does not see the packages of the distribution.
 export RELINK_TEST_PYTHON=${RELINK_TEST_PYTHON:-/usr/bin/python3}

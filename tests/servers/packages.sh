@@ -30,6 +30,8 @@ find_wished_packages() {
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || WISHED_PACKAGES+=(libfaketime)
     command -v valgrind >/dev/null || WISHED_PACKAGES+=(valgrind)
     python_has jsonschema || WISHED_PACKAGES+=(python3-jsonschema)
+    # Where axe-core is there already, only the readers of deploy/contracts need it.
+    { axe_missing || command -v npm >/dev/null; } || WISHED_PACKAGES+=(npm)
     python_has pip || WISHED_PACKAGES+=(python3-pip)
     ((${#WISHED_PACKAGES[@]} == 0))
 }

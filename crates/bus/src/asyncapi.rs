@@ -1,14 +1,18 @@
-//! The contract on the wire as an AsyncAPI document (version 3.0), generated from the types and
+//! The contract on the wire as an AsyncAPI document (version 3.1), generated from the types and
 //! the topology, so that it cannot say anything else than the code does.
+
+mod beside;
 
 use relink_core::command::Body;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use self::beside::{Properties, headers};
 use crate::envelope::command_type;
-use crate::message::{APP_ID, CONTENT_TYPE_CLOUD_EVENT, CONTENT_TYPE_JSON, header};
+use crate::golden;
+use crate::message::{CONTENT_TYPE_CLOUD_EVENT, CONTENT_TYPE_JSON, header};
 use crate::schema::{self, MessageSchema};
-use crate::topology::{Exchange, FOLLOWUP_KEYS, LIFECYCLE_KEYS, UPCOMING_KEYS};
+use crate::topology::{Exchange, FOLLOWUP_KEYS, LIFECYCLE_KEYS, UPCOMING_KEYS, WorkQueue};
 
 /// The version of the contract: the one at the end of every type.
 const CONTRACT: &str = "1.0.0";
@@ -31,14 +35,20 @@ pub fn document() -> Value {
             let own = operation("receive", &name, &kind);
             operations.insert(format!("receive_{name}"), own);
         }
-        messages.insert(name, message(&kind, schema.to_value()));
+        messages.insert(name, message(is_command, &kind, schema.to_value()));
     }
-    channels.insert("stripe_event".to_owned(), events());
-    operations.insert("send_stripe_event".to_owned(), stripe("send"));
-    operations.insert("receive_stripe_event".to_owned(), stripe("receive"));
-    messages.insert("stripe_event".to_owned(), stripe_event());
+    for (name, channel, about, message) in [
+        ("stripe_event", events(), "An event of Stripe's, as it came", stripe_event()),
+        ("parked", parking_lot(), "A message that was set aside for a person", parked()),
+    ] {
+        channels.insert(name.to_owned(), channel);
+        for action in ["send", "receive"] {
+            operations.insert(format!("{action}_{name}"), operation(action, name, about));
+        }
+        messages.insert(name.to_owned(), message);
+    }
     json!({
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "id": "urn:relink",
         "info": {
             "title": "Relink",
@@ -87,19 +97,33 @@ fn operation(action: &str, name: &str, kind: &str) -> Value {
     })
 }
 
-fn message(kind: &str, payload: Value) -> Value {
+fn message(is_command: bool, kind: &str, payload: Value) -> Value {
     let about = payload.pointer("/properties/data/description").cloned();
+    let (received, timestamp, correlation) = if is_command {
+        (None, "When it was decided, Unix seconds.", "The case, or the event, that led to it.")
+    } else {
+        let read = "The second in which Stripe answered, Unix seconds.";
+        (Some(header::RECEIVED_AT), read, "The command that asked for it, if one did.")
+    };
+    let always: Vec<&str> = [header::LIVEMODE].into_iter().chain(received).collect();
+    let properties = Properties {
+        kind: Some(kind),
+        content_type: CONTENT_TYPE_CLOUD_EVENT,
+        timestamp,
+        correlation: Some((correlation, is_command)),
+    };
     json!({
         "name": kind,
         "title": kind,
         "summary": about.unwrap_or_else(|| kind.into()),
         "contentType": CONTENT_TYPE_CLOUD_EVENT,
-        "headers": headers(&[(header::LIVEMODE, "boolean")], &[
-            (header::STRIPE_ACCOUNT, "string"),
-            (header::TRACEPARENT, "string"),
+        "headers": headers(&always, &[
+            header::STRIPE_ACCOUNT, header::TRACEPARENT, header::PUBLISH,
         ]),
         "payload": { "schemaFormat": SCHEMA_FORMAT, "schema": payload },
+        "examples": golden::body(kind).map(|body| json!({ "payload": body })).as_slice(),
         "bindings": { "amqp": { "messageType": kind, "bindingVersion": "0.3.0" } },
+        "x-amqp-properties": properties.schema(),
     })
 }
 
@@ -124,44 +148,79 @@ fn events() -> Value {
     })
 }
 
-fn stripe(action: &str) -> Value {
-    operation(action, "stripe_event", "An event of Stripe's, as it came")
-}
-
 fn stripe_event() -> Value {
+    let properties = Properties {
+        kind: None,
+        content_type: CONTENT_TYPE_JSON,
+        timestamp: "When Stripe made it, Unix seconds.",
+        correlation: None,
+    };
+    let event = json!({
+        "description": "docs.stripe.com/api/events/object",
+        "properties": { "id": { "type": "string" }, "type": { "type": "string" } },
+        "required": ["id", "type"],
+    });
     json!({
         "name": "stripe_event",
         "title": "An event of Stripe's",
         "summary": "The bytes that Stripe has signed, unchanged; `message_id` is the event's id, \
             `type` its type, `timestamp` when it was created",
         "contentType": CONTENT_TYPE_JSON,
-        "headers": headers(&[(header::LIVEMODE, "boolean"), (header::RECEIVED_AT, "integer")], &[
-            (header::STRIPE_ACCOUNT, "string"),
-            (header::API_VERSION, "string"),
-            (header::TRACEPARENT, "string"),
+        "headers": headers(&[header::LIVEMODE, header::RECEIVED_AT], &[
+            header::STRIPE_ACCOUNT, header::API_VERSION, header::TRACEPARENT, header::PUBLISH,
         ]),
         "payload": {
             "schemaFormat": SCHEMA_FORMAT,
             "schema": {
                 "type": "object",
-                "description": "docs.stripe.com/api/events/object",
-                "properties": { "id": { "type": "string" }, "type": { "type": "string" } },
-                "required": ["id", "type"],
+                "anyOf": [event, {
+                    "description": "The same as Amazon EventBridge wraps it.",
+                    "properties": { "detail": event },
+                    "required": ["detail"],
+                }],
             },
         },
         "bindings": { "amqp": { "bindingVersion": "0.3.0" } },
+        "x-amqp-properties": properties.schema(),
     })
 }
 
-/// The headers that are always there, and those that may be.
-fn headers(always: &[(&str, &str)], sometimes: &[(&str, &str)]) -> Value {
-    let property = |(name, kind): &(&str, &str)| ((*name).to_owned(), json!({ "type": kind }));
-    let properties: Map<String, Value> = always.iter().chain(sometimes).map(property).collect();
-    let required: Vec<&str> = always.iter().map(|(name, _)| *name).collect();
+/// The queues for people: one behind each work queue.
+fn parking_lot() -> Value {
     json!({
-        "type": "object",
-        "description": format!("AMQP headers; the property `app_id` is {APP_ID}"),
-        "properties": properties,
-        "required": required,
+        "address": "{queue}",
+        "parameters": {
+            "queue": {
+                "description": "Behind each queue of a worker there is one for what its worker \
+                    has given up",
+                "enum": WorkQueue::ALL.map(WorkQueue::parked),
+            },
+        },
+        "messages": { "parked": { "$ref": "#/components/messages/parked" } },
+        "bindings": { "amqp": {
+            "is": "queue",
+            "queue": { "durable": true, "exclusive": false, "autoDelete": false },
+            "bindingVersion": "0.3.0",
+        } },
+    })
+}
+
+fn parked() -> Value {
+    json!({
+        "name": "parked",
+        "title": "A parked message",
+        "summary": "Any of the others, with its properties, headers and body as they were, and \
+            with why it was parked; `relink parked` shows it, puts it back or drops it",
+        "headers": headers(&[], &[
+            header::LIVEMODE, header::STRIPE_ACCOUNT, header::API_VERSION, header::RECEIVED_AT,
+            header::TRACEPARENT, header::PUBLISH, header::ATTEMPTS, header::REQUEUES,
+            header::PARK_REASON, header::PARK_ERROR, header::FIRST_FAILED_AT,
+            header::LAST_FAILED_AT,
+        ]),
+        "payload": {
+            "schemaFormat": SCHEMA_FORMAT,
+            "schema": { "description": "The body as it was, whatever it was." },
+        },
+        "bindings": { "amqp": { "bindingVersion": "0.3.0" } },
     })
 }

@@ -11,7 +11,9 @@ use relink_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::message::{CONTENT_TYPE_CLOUD_EVENT, Headers, Message};
+use crate::message::{
+    CONTENT_TYPE_CLOUD_EVENT, CONTENT_TYPE_JSON, Headers, MESSAGE_ID_BYTES_MAX, Message,
+};
 use crate::topology::{
     Exchange, OBSERVED_ACCOUNT_KEY, OBSERVED_AUTHORIZATION_KEY, OBSERVED_SESSION_KEY,
 };
@@ -23,19 +25,25 @@ pub const SPECVERSION: &str = "1.0";
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CloudEvent<Data> {
     /// Always `1.0`.
+    #[schemars(extend("const" = SPECVERSION))]
     pub specversion: String,
     /// Stable: dedupe by it.
+    #[schemars(length(min = 1, max = MESSAGE_ID_BYTES_MAX))]
     pub id: String,
     /// `/relink/live`, `/relink/test`, with the Connect account behind it where there is one.
+    #[schemars(regex(pattern = "^/relink/(live|test)(/.+)?$"))]
     pub source: String,
     /// `relink.<name>.v1`
     #[serde(rename = "type")]
     pub kind: String,
     /// The authorization, or the account while its authorization is unknown.
+    #[schemars(length(min = 1))]
     pub subject: String,
     /// When it was decided, RFC 3339, UTC.
+    #[schemars(extend("format" = "date-time"))]
     pub time: String,
     /// Always `application/json`.
+    #[schemars(extend("const" = CONTENT_TYPE_JSON))]
     pub datacontenttype: String,
     /// The body.
     pub data: Data,
@@ -100,7 +108,7 @@ fn encode<Data: Serialize>(
         kind: kind.to_owned(),
         subject: subject.to_owned(),
         time: rfc3339(time),
-        datacontenttype: "application/json".to_owned(),
+        datacontenttype: CONTENT_TYPE_JSON.to_owned(),
         data,
     };
     Ok(Bytes::from(serde_json::to_vec(&event)?))

@@ -3,7 +3,8 @@
 //! Names of exchanges, queues and routing keys are data in [`topology`]; what travels is a
 //! [`Message`](message::Message); commands and observations are CloudEvents, see [`envelope`];
 //! their JSON Schemas come from the types, see [`schema`], and so does the document that describes
-//! all of it to others, see [`asyncapi`]. [`port`] is what an adapter offers:
+//! all of it to others, see [`asyncapi`]; a body of each is kept as it was promised, see
+//! [`golden`]. [`port`] is what an adapter offers:
 //! a confirmed [`Publisher`](port::Publisher) and a [`Subscriber`](port::Subscriber) whose
 //! deliveries are settled explicitly. [`in_process`] implements both for a single process, and
 //! [`mask`] is what people may see of messages.
@@ -18,6 +19,7 @@ pub use relink_core::bug;
 
 pub mod asyncapi;
 pub mod envelope;
+pub mod golden;
 pub mod in_process;
 pub mod mask;
 pub mod message;

@@ -74,7 +74,8 @@ impl ParkedFilter {
             && self.until_unix_ms.is_none_or(|until| at.is_some_and(|at| at <= until))
     }
 
-    fn queues(&self) -> impl Iterator<Item = WorkQueue> + use<> {
+    /// The queues behind which they may be.
+    pub fn queues(&self) -> impl Iterator<Item = WorkQueue> + use<> {
         let wanted = self.queue;
         WorkQueue::ALL.into_iter().filter(move |queue| wanted.is_none_or(|one| one == *queue))
     }

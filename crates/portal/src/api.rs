@@ -14,5 +14,6 @@ mod problem;
 mod token;
 
 pub(crate) use handler::routes;
+pub use openapi::document;
 pub(crate) use problem::Problem;
 pub use token::{ApiToken, TokenScope};

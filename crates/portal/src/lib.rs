@@ -38,7 +38,7 @@ mod texts;
 mod trouble;
 mod view;
 
-pub use api::{ApiToken, TokenScope};
+pub use api::{ApiToken, TokenScope, document as openapi};
 pub use body::BODY_BYTES_MAX;
 pub use config::{Brand, Colour, LOGO_BYTES_MAX, Logo, PortalConfig, STRIPE_JS, UiMode, origin};
 pub use portal::{Portal, PortalError, PortalParts};

@@ -10,6 +10,8 @@ const EX_UNAVAILABLE: u8 = 69;
 const EX_SOFTWARE: u8 = 70;
 /// Standard output cannot be written.
 const EX_IOERR: u8 = 74;
+/// Interrupted from the keyboard; what a shell says of it, too.
+const INTERRUPTED: u8 = 130;
 /// The command did its work and the answer is "no": nothing found, a story that went wrong.
 const EX_NO: u8 = 1;
 
@@ -28,7 +30,7 @@ impl Failure {
             text.push_str("\n  - ");
             text.push_str(problem);
         }
-        text.push_str("\nSee `relink <role> --help` for every setting.");
+        text.push_str("\nSee `relink <command> --help` for every setting.");
         Self { code: EX_USAGE, text }
     }
 
@@ -45,6 +47,12 @@ impl Failure {
     /// Standard output, which is the answer, cannot be written.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         Self { code: EX_IOERR, text: format!("standard output cannot be written: {error}") }
+    }
+
+    /// Whoever looks on had seen enough.
+    pub(crate) fn interrupted() -> Self {
+        let text = "interrupted; what was done until then stays done";
+        Self { code: INTERRUPTED, text: text.to_owned() }
     }
 
     /// The answer is "no".

@@ -12,6 +12,7 @@ mod cli;
 mod failure;
 mod operator;
 mod output;
+mod progress;
 mod role;
 mod settings;
 mod shutdown;
@@ -67,7 +68,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => operator::status::run(args).await,
         Command::Audit(args) => operator::audit::run(*args).await,
         Command::Schema(args) => operator::schema::run(&args),
-        Command::Simulate(args) => operator::simulate::run(&args),
+        Command::Simulate(args) => operator::simulate::run(&args).await,
         Command::Doctor(args) => operator::doctor::run(*args).await,
         Command::Healthcheck(args) => operator::healthcheck::run(args).await,
         Command::Completions(args) => operator::paper::completions(&args),

@@ -15,23 +15,34 @@ pub(crate) mod reconcile;
 pub(crate) mod schema;
 pub(crate) mod simulate;
 pub(crate) mod status;
+mod watched;
 mod where_parked;
 mod with_stripe;
 
 use std::sync::Arc;
 
-use relink_engine::store::Store;
+use relink_engine::store::{Store, StoreError};
 use relink_postgres::PostgresStore;
 use relink_sqlite::SqliteStore;
 
 use crate::failure::Failure;
 use crate::settings::Database;
 
+/// What ends a command whose database cannot be had, with what to look at.
+fn away(error: StoreError) -> Failure {
+    Failure::unavailable(match error {
+        StoreError::Transient(_) => format!(
+            "{error}; does the server run, and is RELINK_DATABASE_URL right? `relink doctor` looks"
+        ),
+        other => other.to_string(),
+    })
+}
+
 /// The store, for reading.
 async fn store(database: Database) -> Result<Arc<dyn Store>, Failure> {
     Ok(match database {
         Database::Postgres(config) => {
-            Arc::new(PostgresStore::connect(*config).await.map_err(Failure::unavailable)?)
+            Arc::new(PostgresStore::connect(*config).await.map_err(away)?)
         }
         Database::Sqlite(path) => {
             Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)

@@ -1,6 +1,8 @@
 //! Standard output, where it is the answer: what cannot be written has to be told.
 
-use std::io::{Error, ErrorKind, Write as _};
+use std::io::{Error, ErrorKind, IsTerminal, Write as _};
+
+use anstyle::Style;
 
 use crate::failure::Failure;
 
@@ -31,9 +33,36 @@ pub(crate) fn counted(number: impl Into<u64>, noun: &str) -> String {
     }
 }
 
+/// Whether to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Colours(pub(crate) bool);
+
+impl Colours {
+    /// Where whoever reads has a terminal and has not said otherwise (<https://no-color.org>: a
+    /// variable that is there and not empty).
+    pub(crate) fn on(out: &impl IsTerminal) -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self(out.is_terminal() && !unwanted)
+    }
+
+    /// The text in a style. What is to be aligned is padded before: colours have a width in bytes.
+    pub(crate) fn paint(self, text: &str, style: Style) -> String {
+        if self.0 { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use anstyle::AnsiColor;
+
+    use super::{Colours, counted};
+
+    #[test]
+    fn a_text_without_colours_is_the_text() {
+        let style = AnsiColor::Red.on_default();
+        assert_eq!(Colours(false).paint("fail", style), "fail");
+        assert_eq!(Colours(true).paint("fail", style), "\x1b[31mfail\x1b[0m");
+    }
 
     #[test]
     fn one_is_not_several() {

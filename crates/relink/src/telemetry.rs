@@ -1,6 +1,5 @@
 //! Logs, metrics and health: what every role shows of itself.
 
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogArgs;
 use crate::failure::Failure;
+use crate::output::Colours;
+use crate::progress;
 use crate::settings::Problems;
 
 /// Starts logging to standard error; a wrong filter or format is a problem like any other.
@@ -33,8 +34,8 @@ pub(crate) fn start_logging(args: &LogArgs, problems: &mut Problems) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(progress::stderr)
+        .with_ansi(Colours::on(&std::io::stderr()).0);
     // A second start in one process, as in tests, keeps the first one's.
     let _ = match args.log_format.as_str() {
         "text" => builder.try_init(),

@@ -43,7 +43,7 @@ pub struct Audited {
 
 impl Audit {
     /// Compares the events made from `from` to `until`, both included; `parked` are the events
-    /// that are parked, which were looked at before.
+    /// that are parked, which were looked at before. It tells after each page how far it is.
     ///
     /// # Errors
     /// See [`CatchUpError`]; the bus is not asked.
@@ -52,6 +52,7 @@ impl Audit {
         from: Second,
         until: Second,
         parked: &[InputKey],
+        mut tell: impl FnMut(&Audited) + Send,
     ) -> Result<Audited, CatchUpError> {
         let parked: BTreeSet<(&Scope, &str)> =
             parked.iter().map(|key| (&key.scope, key.id.as_str())).collect();
@@ -85,6 +86,7 @@ impl Audit {
                         audited.missing.push(Missed { id, kind, created, scope });
                     }
                 }
+                tell(&audited);
                 after = page.next;
                 if after.is_none() {
                     break;

@@ -21,7 +21,7 @@ pub(crate) struct Seeds {
 pub(crate) static EVENTS: LazyLock<Seeds> = LazyLock::new(|| Seeds::of("stripe/fixtures/events"));
 
 /// A command of each type.
-pub(crate) static COMMANDS: LazyLock<Seeds> = LazyLock::new(|| Seeds::of("bus/fixtures"));
+pub(crate) static COMMANDS: LazyLock<Seeds> = LazyLock::new(|| Seeds::of("bus/fixtures/commands"));
 
 /// The objects inside the events, as a read brings them.
 pub(crate) static OBJECTS: LazyLock<Vec<Value>> = LazyLock::new(|| {

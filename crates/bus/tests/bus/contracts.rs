@@ -1,8 +1,9 @@
 //! What others generate their code from is what this version publishes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use relink_bus::{asyncapi, schema};
+use relink_bus::{asyncapi, golden, schema};
 use serde_json::Value;
 
 fn kept(name: &str) -> Value {
@@ -50,6 +51,60 @@ fn every_reference_of_the_document_leads_somewhere() {
     follow(&document, &document);
     let operations = document["operations"].as_object().unwrap();
     let channels = document["channels"].as_object().unwrap();
-    assert_eq!(channels.len(), schema::all().len() + 1, "and one for Stripe's events");
+    let others = ["stripe_event", "parked"];
+    assert_eq!(channels.len(), schema::all().len() + others.len());
     assert!(operations.len() > channels.len(), "what Relink consumes itself is received, too");
+}
+
+/// Its schema, for as long as anybody may still send or read that version.
+fn schema_of(kind: &str) -> jsonschema::Validator {
+    let all = kept("schemas.json");
+    let schema = all.get(kind).unwrap_or_else(|| panic!("no schema of {kind} is kept"));
+    jsonschema::options().should_validate_formats(true).build(schema).unwrap()
+}
+
+#[test]
+fn every_version_has_a_golden_body_that_is_still_what_its_schema_says() {
+    let kinds: BTreeSet<String> =
+        kept("schemas.json").as_object().unwrap().keys().cloned().collect();
+    let golden: BTreeSet<String> = golden::all().map(|(kind, _)| kind.to_owned()).collect();
+    assert_eq!(golden, kinds, "left: golden bodies, right: published schemas");
+    for (kind, body) in golden::all() {
+        assert_eq!(body["type"], kind);
+        if let Err(error) = schema_of(kind).validate(&body) {
+            panic!("the golden body of {kind} at `{}`: {error}", error.instance_path());
+        }
+    }
+}
+
+#[test]
+fn no_golden_body_lies_about_unused() {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures"].iter().collect();
+    let names = ["commands", "observations"].into_iter().flat_map(|kind| {
+        let files = std::fs::read_dir(folder.join(kind)).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap())
+    });
+    let expected: BTreeSet<String> =
+        golden::all().map(|(kind, _)| format!("{kind}.json")).collect();
+    assert_eq!(names.collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn an_envelope_that_is_none_is_refused() {
+    let kind = "relink.pause_data.v1";
+    let (schema, golden) = (schema_of(kind), golden::body(kind).unwrap());
+    for (attribute, wrong) in [
+        ("specversion", "2.0"),
+        ("id", ""),
+        ("source", "relink/live"),
+        ("source", "/relink/sandbox"),
+        ("type", "relink.resume_data.v1"),
+        ("subject", ""),
+        ("time", "yesterday"),
+        ("datacontenttype", "text/plain"),
+    ] {
+        let mut body = golden.clone();
+        body[attribute] = wrong.into();
+        assert!(!schema.is_valid(&body), "{attribute}: {wrong}");
+    }
 }

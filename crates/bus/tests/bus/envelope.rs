@@ -1,14 +1,12 @@
 //! Commands and observations as they stand on the wire: documents, schemas, ids.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use relink_bus::envelope::{
     CloudEvent, Observed, ObservedKind, command_type, encode_command, observation, rfc3339, source,
 };
-use relink_bus::schema;
 use relink_bus::topology::{Exchange, WorkQueue};
+use relink_bus::{golden, schema};
 use relink_core::command::{Body, Command};
 use relink_core::id::{ID_BYTES_MAX, Scope};
 use relink_core::time::Time;
@@ -30,9 +28,7 @@ fn encoded(command: &Command) -> Value {
 
 /// The document that consumers were promised.
 fn golden(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(format!("{name}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}", path.display()));
-    serde_json::from_str(&text).unwrap()
+    golden::body(&command_type(name)).unwrap_or_else(|| panic!("no golden body of {name}"))
 }
 
 fn schema_of(kind: &str) -> jsonschema::Validator {
@@ -184,6 +180,31 @@ fn an_observation_carries_the_object_untouched_under_a_stable_id() {
     assert_eq!(later.id, message.id, "the same second of the same object, for the same request");
     assert_ne!(observed("fca_1", 1_793_624_400, None).id, message.id);
     assert_ne!(observed("fca_2", 1_793_624_399, None).id, message.id);
+}
+
+#[test]
+fn every_observation_is_the_document_that_was_promised() {
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        subject: String,
+        #[serde(rename = "type")]
+        kind: String,
+        data: Box<RawValue>,
+    }
+    let mut kinds = Vec::new();
+    for (kind, body) in golden::all().filter(|(kind, _)| kind.starts_with("relink.observed.")) {
+        let text = body.to_string();
+        let golden: Golden = serde_json::from_str(&text).unwrap();
+        let observed: Observed<'_> = serde_json::from_str(golden.data.get()).unwrap();
+        let kind = ObservedKind::of(kind).unwrap();
+        let asked = (kind != ObservedKind::Session).then(|| "live/acct_1:fcauth_1:verify-3".into());
+        let message =
+            observation(kind, &golden.subject, &scope(), &observed, asked, DECIDED).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&message.body).unwrap(), body);
+        kinds.push(golden.kind);
+    }
+    let all = [ObservedKind::Account, ObservedKind::Authorization, ObservedKind::Session];
+    assert_eq!(kinds, all.map(ObservedKind::key));
 }
 
 #[test]

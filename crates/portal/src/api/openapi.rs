@@ -27,7 +27,7 @@ struct Operation {
 }
 
 /// The document.
-pub(crate) fn document() -> Value {
+pub fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     let mut schemas = settings.into_generator();

@@ -127,12 +127,15 @@ pub(crate) struct ForecastArgs {
 pub(crate) struct SchemaArgs {
     /// Only this type, such as prompt_relink or relink.prompt_relink.v1
     pub(crate) kind: Option<String>,
-    /// The whole contract on the wire instead, as an AsyncAPI 3.0 document
+    /// The whole contract on the wire instead, as an AsyncAPI 3.1 document
     #[arg(long, conflicts_with = "kind")]
     pub(crate) asyncapi: bool,
+    /// The HTTP API of the portal instead, as an OpenAPI 3.1 document
+    #[arg(long, conflicts_with_all = ["kind", "asyncapi"])]
+    pub(crate) openapi: bool,
     /// Hold them against what `relink schema` of another version has printed into this file: tells
     /// what is new and what breaks who reads messages, and ends with 1 if anything breaks
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "asyncapi"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "asyncapi", "openapi"])]
     pub(crate) diff: Option<PathBuf>,
     /// Print the differences as JSON
     #[arg(long, requires = "diff")]

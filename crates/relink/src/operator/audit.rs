@@ -1,6 +1,7 @@
 //! `relink audit`: what Stripe lists and neither the ledger nor the parked messages hold.
 
 use relink_bus::envelope::rfc3339;
+use relink_bus::topology::WorkQueue;
 use relink_core::time::Second;
 use relink_engine::balance::ParkedEvents;
 use relink_engine::clock::{Clock as _, SystemClock};
@@ -36,18 +37,29 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let (Some(stripe), Some(place), Some(from), Some(until)) = (stripe, place, from, until) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let opened = place.open(Wants::Ledger, false).await?;
-    let store = opened.store.ok_or_else(|| Failure::software("there is no database"))?;
+    let mut opened = place.open(Wants::Ledger, false).await?;
+    let store = opened.store.take().ok_or_else(|| Failure::software("there is no database"))?;
     let (client, budget) = with_stripe::client(stripe)?;
     let (from, until) = (Second(from.0.div_euclid(1000)), Second(until.0.div_euclid(1000)));
 
     // The queues, then the parked ones, then the ledger: what moves on meanwhile is found later.
-    let lot = &*opened.desk.lot;
-    let depths = lot.depths().await.map_err(|error| unavailable(&error))?;
-    let in_flight: u64 = depths.iter().map(|depth| depth.ready + depth.retrying).sum();
-    let parked = ParkedEvents::all(lot).await.map_err(|error| unavailable(&error))?;
-    let audit = Audit { client, budget, store, waiting: with_stripe::waiting };
-    let audited = audit.run(from, until, &parked.keys).await.map_err(Failure::unavailable)?;
+    let progress = opened.watched(args.json, WorkQueue::ALL).await?;
+    let work = async {
+        let lot = &*opened.desk.lot;
+        let depths = lot.depths().await.map_err(|error| unavailable(&error))?;
+        let in_flight: u64 = depths.iter().map(|depth| depth.ready + depth.retrying).sum();
+        let parked = ParkedEvents::all(lot).await.map_err(|error| unavailable(&error))?;
+        progress.anew("events compared");
+        let audit = Audit { client, budget, store, waiting: with_stripe::waiting };
+        let tell = |audited: &Audited| {
+            progress.at(listed(audited));
+            progress.say(&format!("{} missing", audited.missing.len()));
+        };
+        let audited = audit.run(from, until, &parked.keys, tell).await;
+        Ok((in_flight, audited.map_err(Failure::unavailable)?))
+    };
+    let (in_flight, audited) = progress.during(work).await?;
+    progress.end();
 
     if args.json {
         let all = document(&audited, from, until, in_flight);

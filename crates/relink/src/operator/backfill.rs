@@ -1,5 +1,6 @@
 //! `relink backfill`: reads the accounts of given holders, to fill an empty Relink.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use relink_core::id::Scope;
@@ -8,10 +9,11 @@ use relink_worker_followup::backfill::{Backfill, Holding, holder};
 use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 
-use super::with_stripe::{self, Nowhere, Progress, say};
+use super::with_stripe::{self, Nowhere, say};
 use crate::cli::BackfillArgs;
 use crate::failure::Failure;
 use crate::output::counted;
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -45,23 +47,25 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
         None => with_stripe::observer(client, budget, Arc::new(Nowhere))?,
     };
     let backfill = Backfill { observer, write: args.write };
-    let mut progress = Progress::new(args.json);
+    let progress = Progress::of(args.json, "holders", Some(holders.len() as u64));
     let (mut accounts, mut cut_off) = (0, 0);
-    for (done, holder) in holders.iter().enumerate() {
-        let of = counted(holders.len() as u64, "holder");
-        progress.show(&format!("{done} of {of}, {}", counted(accounts as u64, "account")));
-        let held = backfill.holder(&scope, holder).await;
-        let held = held.inspect_err(|_| progress.clear()).map_err(|error| {
-            Failure::unavailable(format!("{}: {error}; run it again from there", holder.id))
-        })?;
-        accounts += held.accounts;
-        cut_off += usize::from(!held.complete);
-        if args.json || !held.complete {
-            progress.clear();
-            say(line(holder, &held, args.json));
+    let work = async {
+        for holder in &holders {
+            let held = backfill.holder(&scope, holder).await.map_err(|error| {
+                Failure::unavailable(format!("{}: {error}; run it again from there", holder.id))
+            })?;
+            accounts += held.accounts;
+            cut_off += usize::from(!held.complete);
+            if args.json || !held.complete {
+                say(line(holder, &held, args.json));
+            }
+            progress.one_more();
+            progress.say(&counted(accounts as u64, "account"));
         }
-    }
-    progress.clear();
+        Ok(())
+    };
+    progress.during(work).await?;
+    progress.end();
     let (count, written) = (holders.len(), args.write);
     if args.json {
         say(json!({ "written": written, "holders": count, "accounts": accounts }));
@@ -93,6 +97,10 @@ fn line(holder: &Holder, held: &Holding, as_json: bool) -> String {
 
 async fn holders(file: &str, problems: &mut Problems) -> Vec<Holder> {
     if file == "-" {
+        if std::io::stdin().is_terminal() {
+            let say = "relink: type holders, one a line (cus_…), and end with Ctrl-D\n";
+            let _ = std::io::stderr().write_all(say.as_bytes());
+        }
         return read(BufReader::new(tokio::io::stdin()), "standard input", problems).await;
     }
     match tokio::fs::File::open(file).await {

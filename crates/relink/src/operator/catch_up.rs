@@ -1,18 +1,20 @@
 //! `relink catch-up`: publishes the events that Stripe has made and the ledger does not hold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::Registry;
 use relink_bus::envelope::rfc3339;
 use relink_core::time::Second;
 use relink_engine::clock::{Clock as _, SystemClock};
-use relink_worker_followup::catch_up::{self, CatchUp, LISTED_SECONDS, Missed, Since};
+use relink_worker_followup::catch_up::{self, CatchUp, Found, LISTED_SECONDS, Missed, Since};
 use serde_json::json;
 
-use super::with_stripe::{self, Progress, say};
+use super::with_stripe::{self, say};
 use crate::cli::CatchUpArgs;
 use crate::failure::Failure;
 use crate::output::counted;
+use crate::progress::{Progress, TICK};
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -54,19 +56,9 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     };
     let now = SystemClock.now().0.div_euclid(1000);
     let since = Second(now - back.0 / 1000);
-    let mut progress = Progress::new(args.json);
-    let mut listed = 0_u64;
-    let tell = |missed: &Missed| {
-        listed += 1;
-        progress.clear();
-        say(line(missed, args.json));
-        progress.show(&format!("{} missing so far", counted(listed, "event")));
-    };
     // Once is enough: what is published of a first list would pass for known in the second one.
-    let undelivered = Second(now);
-    let found = catch_up.run(Since { undelivered, all: since }, tell).await;
-    progress.clear();
-    let found = found.map_err(Failure::unavailable)?;
+    let when = Since { undelivered: Second(now), all: since };
+    let found = watched(&catch_up, when, args.json).await?;
     if args.json {
         say(json!({
             "since": since.0, "written": args.write,
@@ -79,6 +71,32 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     let missed = counted(found.missed, "event");
     say(format!("{missed} {what} ({} known, since {from})", found.known));
     Ok(())
+}
+
+/// Catches up, tells what is missing, and shows how many events have been compared.
+async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, Failure> {
+    let progress = Progress::of(json, "events compared", None);
+    let missing = AtomicU64::new(0);
+    let tell = |missed: &Missed| {
+        say(line(missed, json));
+        let missing = missing.fetch_add(1, Ordering::Relaxed) + 1;
+        progress.say(&format!("{missing} missing"));
+    };
+    let work = async { catch_up.run(since, tell).await.map_err(Failure::unavailable) };
+    let count = async {
+        let of = |result: &str| catch_up.events.with_label_values(&[result]).get();
+        loop {
+            progress.at(of("known") + of("refused") + missing.load(Ordering::Relaxed));
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    let both = async {
+        tokio::select! {
+            found = work => found,
+            () = count => Err(Failure::software("counting does not end")),
+        }
+    };
+    progress.during(both).await
 }
 
 fn line(missed: &Missed, as_json: bool) -> String {

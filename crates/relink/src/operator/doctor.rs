@@ -18,7 +18,8 @@ use relink_engine::clock::{Clock as _, SystemClock};
 
 use crate::cli::DoctorArgs;
 use crate::failure::Failure;
-use crate::output::{counted, print};
+use crate::output::{Colours, counted, print};
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let mut lines = Vec::new();
     let named = settings::read(args, &wanted, &mut lines);
 
+    let progress = Progress::waiting(json, "looking");
     let now = SystemClock.now();
     let store = database::store(named.database.as_ref()).await;
     let database = async |lines: &mut Vec<Line>| {
@@ -74,6 +76,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     lines.extend(told);
     lines.extend(database::parked(store.clone(), named.database.as_ref(), is_served).await);
     lines.sort_by_key(|line| line.check);
+    progress.end();
     end(&Diagnosis { lines }, is_strict, json)
 }
 
@@ -117,7 +120,7 @@ fn end(diagnosis: &Diagnosis, is_strict: bool, json: bool) -> Result<(), Failure
         let all = diagnosis.document();
         print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?)?;
     } else {
-        print(diagnosis.text().trim_end())?;
+        print(diagnosis.text(Colours::on(&std::io::stdout())).trim_end())?;
     }
     let (failed, warned) = (diagnosis.count(Level::Fail), diagnosis.count(Level::Warn));
     let count = |number: usize, noun| counted(u64::try_from(number).unwrap_or(u64::MAX), noun);

@@ -4,7 +4,8 @@
 mod document;
 mod text;
 
-use std::io::IsTerminal as _;
+pub(super) use text::health_style;
+
 use std::sync::Arc;
 
 use relink_core::aggregate::Aggregate;
@@ -15,7 +16,8 @@ use relink_engine::store::{CaseRow, HistoryRow, InboxRow, Store, StoreError, Why
 
 use crate::cli::ExplainArgs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{Colours, print};
+use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -61,12 +63,15 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
     let store = super::store(database).await?;
-    let story = Story::of(&*store, &args.id, args.limit).await.map_err(Failure::unavailable)?;
+    let progress = Progress::waiting(args.json, "looking");
+    let story = Story::of(&*store, &args.id, args.limit);
+    let story = progress.during(async { story.await.map_err(Failure::unavailable) }).await?;
+    progress.end();
     if args.json {
         let all = document::all(&story);
         print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?)?;
     } else if !story.is_empty() {
-        let colours = std::io::stdout().is_terminal();
+        let colours = Colours::on(&std::io::stdout());
         print(text::all(&args.id, &story, colours).trim_end())?;
     }
     if story.is_empty() {

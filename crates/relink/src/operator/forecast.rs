@@ -18,9 +18,11 @@ use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::store::{Selection, Store, StoreError};
 use serde_json::{Value, json};
 
+use super::explain::health_style;
 use crate::cli::ForecastArgs;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{Colours, print};
+use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -38,12 +40,15 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     };
     let store = super::store(database).await?;
     let now = SystemClock.now();
-    let outlook = Outlook::of(&*store, &banks, now).await.map_err(Failure::unavailable)?;
+    let progress = Progress::of(args.json, "authorizations", None);
+    let outlook = Outlook::of(&*store, &banks, now, &progress);
+    let outlook = progress.during(async { outlook.await.map_err(Failure::unavailable) }).await?;
+    progress.end();
     if args.json {
         let document = outlook.document();
         return print(&serde_json::to_string_pretty(&document).map_err(Failure::software)?);
     }
-    print(outlook.table().trim_end())
+    print(outlook.table(Colours::on(&std::io::stdout())).trim_end())
 }
 
 /// When something needs a relink; the order is that of the table.
@@ -99,12 +104,20 @@ struct Count {
 struct Outlook(BTreeMap<Line, Count>);
 
 impl Outlook {
-    async fn of(store: &dyn Store, banks: &[Bank], now: Time) -> Result<Self, StoreError> {
+    async fn of(
+        store: &dyn Store,
+        banks: &[Bank],
+        now: Time,
+        progress: &Progress,
+    ) -> Result<Self, StoreError> {
         let mut outlook = Self::default();
         let mut wanted = Selection { holder: None, health: None, after: None, limit: PAGE };
         loop {
             let page = store.list(&wanted).await?;
-            page.iter().for_each(|aggregate| outlook.add(aggregate, banks, now));
+            page.iter().for_each(|aggregate| {
+                outlook.add(aggregate, banks, now);
+                progress.one_more();
+            });
             let last = page.last().filter(|_| page.len() == PAGE);
             let Some(last) = last.and_then(|last| {
                 Some((last.key.home.authorization()?.clone(), last.key.scope.clone()))
@@ -127,7 +140,7 @@ impl Outlook {
         }
     }
 
-    fn table(&self) -> String {
+    fn table(&self, colours: Colours) -> String {
         if self.0.is_empty() {
             return "nothing that is known of will need a relink".to_owned();
         }
@@ -139,11 +152,12 @@ impl Outlook {
         );
         for ((when, name, health, says), count) in &self.0 {
             let (authorizations, accounts) = (count.authorizations.len(), count.accounts);
-            let (when, health, says) = (words(*when), health.as_str(), says.words());
+            let (when, says) = (words(*when), says.words());
+            let health = colours.paint(&format!("{:<15}", health.as_str()), health_style(*health));
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "{when:<10}  {name:<bank$}  {health:<15}  {authorizations:>14}  {accounts:>8}  {says}"
+                "{when:<10}  {name:<bank$}  {health}  {authorizations:>14}  {accounts:>8}  {says}"
             );
         }
         text

@@ -1,9 +1,12 @@
 //! `relink migrate`: brings database and broker up to this version; safe to run at any time and
 //! more than once.
 
+use relink_rabbitmq::RabbitConfig;
+
 use crate::cli::MigrateArgs;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::progress::Progress;
 use crate::settings::{Database, Databases, Problems};
 use crate::telemetry::start_logging;
 
@@ -21,34 +24,9 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
     let Some(database) = database else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let mut done: Vec<String> = Vec::new();
-    match database {
-        Database::Postgres(config) => {
-            let steps = relink_postgres::migrate(&config, args.dry_run)
-                .await
-                .map_err(Failure::unavailable)?;
-            done.extend(
-                steps.iter().map(|step| format!("database: {} {}", step.version, step.name)),
-            );
-        }
-        Database::Sqlite(path) if args.dry_run => {
-            done.push(format!("database: {path} is brought up when it is opened"));
-        }
-        Database::Sqlite(path) => {
-            relink_sqlite::SqliteStore::open(path.as_ref()).map_err(Failure::unavailable)?;
-            done.push(format!("database: {path}"));
-        }
-    }
-    if let Some(amqp) = amqp {
-        if args.dry_run {
-            if let Err(error) = relink_rabbitmq::verify(&amqp).await {
-                done.push(format!("broker: {error}"));
-            }
-        } else {
-            relink_rabbitmq::declare(&amqp).await.map_err(Failure::unavailable)?;
-            done.push(format!("broker: exchanges, queues and bindings at {}", amqp.broker()));
-        }
-    }
+    let progress = Progress::waiting(args.json, "database");
+    let done = progress.during(steps(database, amqp, args.dry_run, &progress)).await?;
+    progress.end();
     let verb = if args.dry_run { "to do" } else { "done" };
     let text = if args.json {
         serde_json::json!({ "dry_run": args.dry_run, "steps": done }).to_string()
@@ -58,4 +36,41 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
         done.iter().map(|step| format!("{verb}: {step}")).collect::<Vec<_>>().join("\n")
     };
     print(&text)
+}
+
+/// Does them, or says what they would be.
+async fn steps(
+    database: Database,
+    amqp: Option<RabbitConfig>,
+    is_dry: bool,
+    progress: &Progress,
+) -> Result<Vec<String>, Failure> {
+    let mut done: Vec<String> = Vec::new();
+    match database {
+        Database::Postgres(config) => {
+            let steps = relink_postgres::migrate(&config, is_dry).await.map_err(super::away)?;
+            done.extend(
+                steps.iter().map(|step| format!("database: {} {}", step.version, step.name)),
+            );
+        }
+        Database::Sqlite(path) if is_dry => {
+            done.push(format!("database: {path} is brought up when it is opened"));
+        }
+        Database::Sqlite(path) => {
+            relink_sqlite::SqliteStore::open(path.as_ref()).map_err(Failure::unavailable)?;
+            done.push(format!("database: {path}"));
+        }
+    }
+    if let Some(amqp) = amqp {
+        progress.now("broker");
+        if is_dry {
+            if let Err(error) = relink_rabbitmq::verify(&amqp).await {
+                done.push(format!("broker: {error}"));
+            }
+        } else {
+            relink_rabbitmq::declare(&amqp).await.map_err(Failure::unavailable)?;
+            done.push(format!("broker: exchanges, queues and bindings at {}", amqp.broker()));
+        }
+    }
+    Ok(done)
 }

@@ -8,20 +8,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_bus::parked::{ParkedMessage, Walked, reasons};
+use relink_bus::parked::{ParkedError, ParkedMessage, Walked, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock as _, SystemClock};
 use relink_engine::parked::{DropReason, ParkedFilter, Reach};
 use serde_json::{Value, json};
 
 use super::where_parked::{ALL, Opened, Wants, place, unavailable};
-use super::with_stripe::Progress;
 use crate::cli::{
     AmqpArgs, ChangeArgs, DatabaseArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand,
     RequeueArgs, ShowArgs,
 };
 use crate::failure::Failure;
 use crate::output::print;
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -50,9 +50,11 @@ async fn list(
     let place = place(&mut problems, amqp, database, wants);
     let filter = filter(&mut problems, args.filter);
     problems.done()?;
-    let opened = needed(place)?.open(wants, false).await?;
+    let mut opened = needed(place)?.open(wants, false).await?;
+    let progress = opened.watched(args.json, filter.queues()).await?;
     let reach = Reach { at_most: args.limit, ..ALL };
-    let listed = opened.desk.list(&filter, reach).await.map_err(|error| unavailable(&error))?;
+    let listed = progress.during(looked(opened.desk.list(&filter, reach))).await?;
+    progress.end();
     if args.json {
         return print_json(&document::listed(&listed));
     }
@@ -72,8 +74,10 @@ async fn show(
     let wants = Wants::LittleOrNothing;
     let place = place(&mut problems, amqp, database, wants);
     problems.done()?;
-    let opened = needed(place)?.open(wants, false).await?;
-    let found = opened.desk.show(&args.id, ALL).await.map_err(|error| unavailable(&error))?;
+    let mut opened = needed(place)?.open(wants, false).await?;
+    let progress = opened.watched(args.json, WorkQueue::ALL).await?;
+    let found = progress.during(looked(opened.desk.show(&args.id, ALL))).await?;
+    progress.end();
     if args.json {
         print_json(&found.iter().map(document::complete).collect::<Value>())?;
     } else if !found.is_empty() {
@@ -100,13 +104,15 @@ async fn requeue(
     problems.done()?;
     let pause = Duration::from_secs(1) / rate.unwrap_or(1);
     let change = Change { verb: "requeue", done: "requeued", json, limit };
-    let opened = needed(place)?.open(wants, write).await?;
+    let mut opened = needed(place)?.open(wants, write).await?;
+    let progress = opened.watched(json, choice.queues()).await?;
     if !write {
-        return change.preview(&opened, &choice).await;
+        return change.preview(&opened, &choice, &progress).await;
     }
-    let mut telling = change.telling();
-    let mut tell = |message: &ParkedMessage| telling.tell(message);
-    let walked = opened.desk.requeue(&choice, change.reach(), pause, &mut tell).await;
+    let mut telling = change.telling(progress);
+    let walked = telling
+        .during(async |tell| opened.desk.requeue(&choice, change.reach(), pause, tell).await)
+        .await?;
     let later = opened.is_embedded.then_some(
         "`relink standalone` puts them back within a second, or when it is started again",
     );
@@ -128,13 +134,17 @@ async fn drop_some(
     problems.done()?;
     let reason = reason.map_err(|()| incomplete())?;
     let change = Change { verb: "drop", done: "dropped", json, limit };
-    let opened = needed(place)?.open(wants, write).await?;
+    let mut opened = needed(place)?.open(wants, write).await?;
+    let progress = opened.watched(json, choice.queues()).await?;
     if !write {
-        return change.preview(&opened, &choice).await;
+        return change.preview(&opened, &choice, &progress).await;
     }
-    let mut telling = change.telling();
-    let mut tell = |message: &ParkedMessage| telling.tell(message);
-    let walked = opened.desk.drop_messages(&choice, change.reach(), &reason, &mut tell).await;
+    let mut telling = change.telling(progress);
+    let walked = telling
+        .during(async |tell| {
+            opened.desk.drop_messages(&choice, change.reach(), &reason, tell).await
+        })
+        .await?;
     change.finish(telling, &walked, &choice.ids, None)
 }
 
@@ -151,27 +161,32 @@ impl Change {
         Reach { at_most: self.limit.unwrap_or(usize::MAX), ..ALL }
     }
 
-    fn telling(&self) -> Telling {
+    fn telling(&self, progress: Arc<Progress>) -> Telling {
         Telling {
             json: self.json,
             done: self.done,
             told: Vec::new(),
             met: Met::default(),
-            progress: Progress::new(self.json),
+            progress,
             count: 0,
         }
     }
 
     /// Shows what would be done.
-    async fn preview(&self, opened: &Opened, choice: &ParkedFilter) -> Result<(), Failure> {
+    async fn preview(
+        &self,
+        opened: &Opened,
+        choice: &ParkedFilter,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
         let reach = match self.json {
             true => self.reach(),
             false => Reach { at_most: SHOWN.min(self.reach().at_most), ..ALL },
         };
         // Of those that are named it is told which are not there, however few are shown.
         let looking = if choice.ids.is_empty() { reach } else { ALL };
-        let listed = opened.desk.list(choice, looking).await;
-        let mut listed = listed.map_err(|error| unavailable(&error))?;
+        let mut listed = progress.during(looked(opened.desk.list(choice, looking))).await?;
+        progress.end();
         let mut met = Met::default();
         listed.messages.iter().for_each(|message| met.add(message));
         listed.messages.truncate(reach.at_most);
@@ -192,12 +207,12 @@ impl Change {
 
     fn finish(
         &self,
-        mut telling: Telling,
+        telling: Telling,
         walked: &Walked,
         ids: &[Arc<str>],
         later: Option<&str>,
     ) -> Result<(), Failure> {
-        telling.progress.clear();
+        telling.progress.end();
         let count = walked.carried_out;
         if self.json {
             print_json(&json!({ "written": true, "count": count, "messages": telling.told }))?;
@@ -231,7 +246,8 @@ impl Met {
         match named.as_slice() {
             [] => Ok(()),
             named => Err(Failure::no(format!(
-                "no message with this id is parked and chosen: {}",
+                "no message with this id is parked and chosen: {}; `relink parked list` shows \
+                 those that are",
                 named.join(", ")
             ))),
         }
@@ -244,19 +260,32 @@ struct Telling {
     done: &'static str,
     told: Vec<Value>,
     met: Met,
-    progress: Progress,
+    progress: Arc<Progress>,
     count: u64,
 }
 
 impl Telling {
+    async fn during(
+        &mut self,
+        work: impl AsyncFnOnce(&mut (dyn FnMut(&ParkedMessage) + Send)) -> Walked,
+    ) -> Result<Walked, Failure> {
+        let progress = Arc::clone(&self.progress);
+        let mut tell = |message: &ParkedMessage| self.tell(message);
+        progress.during(async { Ok(work(&mut tell).await) }).await
+    }
+
     fn tell(&mut self, message: &ParkedMessage) {
         self.count += 1;
         self.met.add(message);
         if self.json {
             self.told.push(document::brief(message));
         }
-        self.progress.show(&format!("{} {} so far", self.count, self.done));
+        self.progress.say(&format!("{} {}", self.count, self.done));
     }
+}
+
+async fn looked<T>(look: impl Future<Output = Result<T, ParkedError>>) -> Result<T, Failure> {
+    look.await.map_err(|error| unavailable(&error))
 }
 
 fn filter(problems: &mut Problems, args: FilterArgs) -> ParkedFilter {

@@ -7,10 +7,11 @@ use relink_engine::clock::{Clock as _, SystemClock};
 use relink_worker_followup::reconcile::{Reconcile, Walked};
 use serde_json::json;
 
-use super::with_stripe::{self, Progress, say};
+use super::with_stripe::{self, say};
 use crate::cli::ReconcileArgs;
 use crate::failure::Failure;
 use crate::output::counted;
+use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::shutdown;
 use crate::telemetry::start_logging;
@@ -50,16 +51,13 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         reconcile.keep_on(Duration::from_secs(u64::from(days) * 86_400), stop).await;
         return Ok(());
     }
-    let mut progress = Progress::new(args.json);
-    let of = counted(all.unsigned_abs(), "account");
-    let tell = |walked: &Walked| {
-        progress.show(&format!("{} of {of}", walked.accounts + walked.skipped));
-    };
+    let progress = Progress::of(args.json, "accounts", Some(all.unsigned_abs()));
+    let tell = |walked: &Walked| progress.at(walked.accounts + walked.skipped);
     let walked = tokio::select! {
         () = stop.cancelled() => None,
         walked = reconcile.walk(begin, tell) => Some(walked),
     };
-    progress.clear();
+    progress.end();
     let Some(walked) = walked else {
         return Err(Failure::no("stopped; the next run goes on from there"));
     };

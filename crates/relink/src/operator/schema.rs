@@ -1,5 +1,5 @@
-//! `relink schema`: the JSON Schemas of everything that is published, the AsyncAPI document, and
-//! what differs from those of another version.
+//! `relink schema`: the JSON Schemas of everything that is published, the AsyncAPI and the OpenAPI
+//! document, and what differs from the schemas of another version.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::failure::Failure;
 use crate::output::print;
 
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), Failure> {
-    if args.asyncapi {
-        let document = serde_json::to_string_pretty(&asyncapi::document());
-        return print(&document.map_err(Failure::software)?);
+    if args.asyncapi || args.openapi {
+        let document = if args.asyncapi { asyncapi::document() } else { relink_portal::openapi() };
+        return print(&serde_json::to_string_pretty(&document).map_err(Failure::software)?);
     }
     if let Some(file) = &args.diff {
         return differ(file, args.json);

@@ -5,14 +5,19 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use relink_simulation::{Fault, Outcome, Plan, run as run_plan, shrink};
 
 use crate::cli::SimulateArgs;
 use crate::failure::Failure;
 use crate::output::{counted, print};
+use crate::progress::Progress;
+use crate::shutdown;
 
 /// Runs spent on looking for a shorter way to the same break.
 const SHRINK_RUNS_MAX: usize = 200;
@@ -73,20 +78,37 @@ impl Choice {
     }
 }
 
-pub(crate) fn run(args: &SimulateArgs) -> Result<(), Failure> {
+pub(crate) async fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let choice = Choice::of(args)?;
     let first = args.seed.unwrap_or_else(|| rand::random::<u64>() % SEEDS_BY_CHANCE);
     print(&format!("seed {first}"))?;
     let began = Instant::now();
-    let Some((plan, outcome)) = search(args, &choice, first)? else {
+    let progress = Progress::of(args.trace, "runs", Some(args.seeds));
+    // Without anybody who looks on the signal ends the process by itself.
+    let stop = match progress.is_for_somebody() {
+        true => shutdown::on_signal()?,
+        false => CancellationToken::new(),
+    };
+    let found = search(args, &choice, first, (&progress, &stop))?;
+    progress.end();
+    if stop.is_cancelled() {
+        return Err(Failure::interrupted());
+    }
+    let Some((plan, outcome)) = found else {
         let seconds = began.elapsed().as_secs();
         return print(&format!("{}, no promise broken, {seconds} s", counted(args.seeds, "run")));
     };
     let (seed, found) = (plan.seed, outcome.broken.clone().unwrap_or_default());
     print(&format!("seed {seed} breaks a promise: {found}\nlooking for a shorter way to it"))?;
     // On a thread of its own: a run brings its own runtime.
-    let shortened = std::thread::spawn(move || shrink(plan, outcome, SHRINK_RUNS_MAX)).join();
-    let shortened = shortened.map_err(|_| Failure::software("a run panicked"))?;
+    let (tell, told_of) = oneshot::channel();
+    std::thread::spawn(move || tell.send(shrink(plan, outcome, SHRINK_RUNS_MAX)).is_ok());
+    let progress = Progress::waiting(args.trace, "shortening");
+    let shortened = tokio::select! {
+        () = stop.cancelled() => return Err(Failure::interrupted()),
+        shortened = told_of => shortened.map_err(|_| Failure::software("a run panicked"))?,
+    };
+    progress.end();
     let (plan, outcome) = shortened.map_err(Failure::unavailable)?;
     print(&told(&plan, &outcome))?;
     Err(Failure::no(format!("seed {seed} breaks a promise")))
@@ -97,17 +119,20 @@ fn search(
     args: &SimulateArgs,
     choice: &Choice,
     first: u64,
+    (progress, interrupted): (&Progress, &CancellationToken),
 ) -> Result<Option<(Plan, Outcome)>, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, |all| all.get() as u64);
     let jobs = if args.trace { 1 } else { args.jobs.unwrap_or(processors) };
-    let (next, done, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Of a break as of a signal the other runs hear.
+    let stop = interrupted.child_token();
     let found: Mutex<Option<Result<(Plan, Outcome), Failure>>> = Mutex::default();
     let keep = |what: Result<(Plan, Outcome), Failure>| {
-        stop.store(true, Ordering::Relaxed);
+        stop.cancel();
         found.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
     };
     let work = || {
-        while !stop.load(Ordering::Relaxed) {
+        while !stop.is_cancelled() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= args.seeds {
                 return;
@@ -116,7 +141,7 @@ fn search(
                 Ok(plan) => plan,
                 Err(failure) => return keep(Err(failure)),
             };
-            match one(args, &plan, args.seeds, done.fetch_add(1, Ordering::Relaxed) + 1) {
+            match one(args, &plan, progress, &done) {
                 Ok(outcome) if outcome.broken.is_none() => {}
                 Ok(outcome) => keep(Ok((plan, outcome))),
                 Err(failure) => keep(Err(failure)),
@@ -131,11 +156,18 @@ fn search(
     found.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()
 }
 
-fn one(args: &SimulateArgs, plan: &Plan, runs: u64, number: u64) -> Result<Outcome, Failure> {
+fn one(
+    args: &SimulateArgs,
+    plan: &Plan,
+    progress: &Progress,
+    done: &AtomicU64,
+) -> Result<Outcome, Failure> {
     let outcome = run_plan(plan).map_err(Failure::unavailable)?;
+    let (runs, number) = (args.seeds, done.fetch_add(1, Ordering::Relaxed) + 1);
+    progress.one_more();
     if args.trace {
         print(&format!("seed {}: {plan}\n{}", plan.seed, outcome.trace.join("\n")))?;
-    } else if number.is_multiple_of(TELL_EVERY) && number < runs {
+    } else if number.is_multiple_of(TELL_EVERY) && number < runs && !progress.is_for_somebody() {
         print(&format!("{number} of {runs}"))?;
     }
     Ok(outcome)

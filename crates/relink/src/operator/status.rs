@@ -17,6 +17,7 @@ use super::where_parked::{Wants, place, unavailable};
 use crate::cli::StatusArgs;
 use crate::failure::Failure;
 use crate::output::{print, write_line};
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::shutdown::on_signal;
 use crate::telemetry::start_logging;
@@ -46,7 +47,9 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     let store = opened.store.ok_or_else(|| Failure::software("there is no database"))?;
     let lot = &*opened.desk.lot;
     let Some(every) = every else {
-        let status = Status::read(&*store, lot, days).await?;
+        let progress = Progress::waiting(args.json, "counting");
+        let status = progress.during(Status::read(&*store, lot, days)).await?;
+        progress.end();
         if args.json {
             let all = status.document();
             return print(&serde_json::to_string_pretty(&all).map_err(Failure::software)?);

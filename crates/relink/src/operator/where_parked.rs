@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use relink_bus::parked::{ParkedError, ParkedMessages};
+use relink_bus::topology::WorkQueue;
 use relink_engine::clock::SystemClock;
 use relink_engine::parked::{Desk, Reach, StoreLot};
 use relink_engine::store::Store;
@@ -10,8 +11,10 @@ use relink_postgres::PostgresStore;
 use relink_rabbitmq::{RabbitConfig, RabbitParked};
 use relink_sqlite::SqliteStore;
 
+use super::watched::Watched;
 use crate::cli::{AmqpArgs, DatabaseArgs};
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::settings::{Database, Databases, Problems};
 use crate::wiring;
 
@@ -84,7 +87,7 @@ impl Place {
         let store: Option<Arc<dyn Store>> = match self.database.filter(|_| wants_database) {
             None => None,
             Some(Database::Postgres(config)) => {
-                let store = PostgresStore::connect(*config).await.map_err(Failure::unavailable)?;
+                let store = PostgresStore::connect(*config).await.map_err(super::away)?;
                 Some(Arc::new(store))
             }
             Some(Database::Sqlite(path)) => {
@@ -110,6 +113,28 @@ impl Place {
             clock: Arc::new(SystemClock),
         };
         Ok(Opened { desk, store, is_embedded })
+    }
+}
+
+impl Opened {
+    /// From now on whoever looks on sees how many of the parked messages of these queues have been
+    /// looked at.
+    pub(super) async fn watched(
+        &mut self,
+        json: bool,
+        queues: impl IntoIterator<Item = WorkQueue>,
+    ) -> Result<Arc<Progress>, Failure> {
+        let progress = Arc::new(Progress::of(json, "parked messages", None));
+        if !progress.is_for_somebody() {
+            return Ok(progress);
+        }
+        let queues: Vec<WorkQueue> = queues.into_iter().collect();
+        let depths = self.desk.lot.depths().await.map_err(|error| unavailable(&error))?;
+        let ours = depths.iter().filter(|depth| queues.contains(&depth.queue));
+        progress.out_of(ours.map(|depth| depth.parked).sum());
+        let lot = Arc::clone(&self.desk.lot);
+        self.desk.lot = Arc::new(Watched { lot, progress: Arc::clone(&progress) });
+        Ok(progress)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What operator commands share that ask Stripe and publish what they learn.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{AmqpArgs, StripeArgs};
 use crate::failure::Failure;
+use crate::progress::{above, stderr};
 use crate::settings::{Database, Problems, Stripe};
 use crate::wiring;
 
@@ -87,10 +88,9 @@ pub(super) fn observer(
 
 /// Says on standard error that something is tried again: nothing else tells for up to 21 seconds.
 pub(super) fn waiting(error: &dyn std::fmt::Display, pause: Duration) {
-    let mut out = std::io::stderr();
-    // Past what the progress has left on the line.
-    let clear = if out.is_terminal() { "\r\x1b[K" } else { "" };
-    let _ = writeln!(out, "{clear}relink: {error}; tried again in {} s", pause.as_secs());
+    // In one piece: between two the progress would be drawn.
+    let line = format!("relink: {error}; tried again in {} s\n", pause.as_secs());
+    let _ = stderr().write_all(line.as_bytes());
 }
 
 /// Whoever must have a publisher and has nothing to publish.
@@ -110,35 +110,7 @@ impl Publisher for Nowhere {
     }
 }
 
-/// A line that says how far it has come, on a terminal only.
-pub(super) struct Progress {
-    is_shown: bool,
-    width: usize,
-}
-
-impl Progress {
-    pub(super) fn new(json: bool) -> Self {
-        Self { is_shown: !json && std::io::stderr().is_terminal(), width: 0 }
-    }
-
-    pub(super) fn show(&mut self, text: &str) {
-        if self.is_shown {
-            // Blanks cover what a longer line has left.
-            let _ = write!(std::io::stderr(), "\r{text:<width$}", width = self.width);
-            let _ = std::io::stderr().flush();
-            self.width = text.len();
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.show("");
-        if self.is_shown {
-            let _ = write!(std::io::stderr(), "\r");
-        }
-    }
-}
-
 /// One line on standard output.
 pub(super) fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = above(|| writeln!(std::io::stdout(), "{text}"));
 }

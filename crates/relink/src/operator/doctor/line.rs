@@ -1,6 +1,9 @@
 //! The lines of a diagnosis: what was looked at, how it is, and what to do.
 
+use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
+
+use crate::output::Colours;
 
 /// Everything that is looked at, in the order in which it is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -139,6 +142,15 @@ impl Level {
         }
     }
 
+    fn style(self) -> Style {
+        match self {
+            Self::Ok => AnsiColor::Green.on_default(),
+            Self::NotChecked => AnsiColor::BrightBlack.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default().bold(),
+            Self::Fail => AnsiColor::Red.on_default().bold(),
+        }
+    }
+
     /// As a table shows it.
     fn sign(self) -> &'static str {
         match self {
@@ -212,17 +224,21 @@ impl Diagnosis {
     }
 
     /// For people: what to do stands under what was found.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, colours: Colours) -> String {
         let width = self.lines.iter().map(|line| line.check.as_str().len()).max().unwrap_or(0);
         let mut text = String::new();
         for line in &self.lines {
-            let (sign, name) = (line.level.sign(), line.check.as_str());
-            text += &format!("{sign:<4}  {name:<width$}  {}\n", line.found);
+            let (level, name) = (line.level, line.check.as_str());
+            let sign = colours.paint(&format!("{:<4}", level.sign()), level.style());
+            text += &format!("{sign}  {name:<width$}  {}\n", line.found);
             if let Some(advice) = &line.advice {
                 text += &format!("{:<4}  {:<width$}  → {advice}\n", "", "");
             }
         }
-        let of = |level, word: &str| format!("{} {word}", self.count(level));
+        let of = |level: Level, word: &str| {
+            let (count, told) = (self.count(level), format!("{} {word}", self.count(level)));
+            if count > 0 { colours.paint(&told, level.style()) } else { told }
+        };
         text + &format!(
             "\n{}, {}, {}, {}\n",
             of(Level::Ok, "ok"),
@@ -272,7 +288,10 @@ fail  broker.topology  a queue differs
 
 1 ok, 0 warn, 1 fail, 1 not checked
 ";
-        assert_eq!(diagnosis.text(), expected);
+        assert_eq!(diagnosis.text(Colours(false)), expected);
+        let coloured = diagnosis.text(Colours(true));
+        let fail = "\x1b[1m\x1b[31mfail\x1b[0m  broker.topology  a queue differs\n";
+        assert!(coloured.contains(fail), "{coloured:?}");
         assert_eq!(diagnosis.document()["summary"]["fail"], 1);
         assert_eq!(diagnosis.document()["checks"][2]["advice"], Value::Null);
     }

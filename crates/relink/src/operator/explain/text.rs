@@ -14,9 +14,9 @@ use relink_engine::parked::masked;
 use relink_engine::store::{CaseRow, HistoryRow, WhyParked};
 
 use super::{Event, Story};
-use crate::output::counted;
+use crate::output::{Colours, counted};
 
-pub(super) fn all(id: &str, story: &Story, colours: bool) -> String {
+pub(super) fn all(id: &str, story: &Story, colours: Colours) -> String {
     let mut text = String::new();
     if let Some(event) = &story.event {
         add_event(&mut text, event);
@@ -63,11 +63,11 @@ fn add_event(text: &mut String, event: &Event) {
     }
 }
 
-fn add_home(text: &mut String, aggregate: &Aggregate, colours: bool) {
+fn add_home(text: &mut String, aggregate: &Aggregate, colours: Colours) {
     let summary = &aggregate.state.summary;
     let bank = aggregate.institution_name().map_or("bank unknown", |name| name);
     let holder = aggregate.holder().map_or("holder unknown", |holder| &*holder.id);
-    let health = paint(summary.health.as_str(), health_style(summary.health), colours);
+    let health = colours.paint(summary.health.as_str(), health_style(summary.health));
     let (home, scope) = (aggregate.key.home.as_str(), &aggregate.key.scope);
     line(text, &format!("{home} ({scope}) {bank}, {holder}: {health}"));
     for (id, account) in &aggregate.accounts {
@@ -129,7 +129,7 @@ fn second(second: Second) -> String {
     rfc3339(second.as_time()).replace(".000Z", "Z")
 }
 
-fn health_style(health: Health) -> Style {
+pub(in super::super) fn health_style(health: Health) -> Style {
     let colour = match health {
         Health::RelinkRequired => AnsiColor::Red,
         Health::Unverified | Health::Expiring | Health::NumbersDue => AnsiColor::Yellow,
@@ -137,10 +137,6 @@ fn health_style(health: Health) -> Style {
         Health::Active => AnsiColor::Green,
     };
     colour.on_default().bold()
-}
-
-fn paint(text: &str, style: Style, colours: bool) -> String {
-    if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

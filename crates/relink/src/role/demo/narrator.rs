@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Effects, Style};
 
 use super::commands::Told;
 use crate::failure::Failure;
-use crate::output::{unless_read_enough, write_line};
+use crate::output::{Colours, unless_read_enough, write_line};
 
 /// The widest line.
 const WIDTH: usize = 100;
@@ -44,7 +44,7 @@ impl Line {
 /// Tells the story, or prints commands alone.
 pub(super) struct Narrator {
     json: bool,
-    colours: bool,
+    colours: Colours,
     breathes: bool,
     scenes: Cell<u32>,
     /// The first line that could not be written.
@@ -54,11 +54,9 @@ pub(super) struct Narrator {
 impl Narrator {
     pub(super) fn new(once: bool, json: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
-        // https://no-color.org: present and not empty.
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             json,
-            colours: terminal && !plain,
+            colours: Colours::on(&std::io::stdout()),
             breathes: terminal && !once && !json,
             scenes: Cell::new(0),
             unwritten: OnceLock::new(),
@@ -140,7 +138,7 @@ impl Narrator {
     }
 
     fn paint(&self, text: &str, style: Style) -> String {
-        if self.colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        self.colours.paint(text, style)
     }
 }
 
