@@ -219,8 +219,6 @@ pub struct Census {
     pub outbox_depth: i64,
     /// When the oldest of them was decided.
     pub outbox_oldest: Option<Time>,
-    /// Inbox rows by verdict.
-    pub verdicts: Vec<(String, i64)>,
     /// Parked messages that the store keeps (embedded mode; a broker keeps its own) and nobody has
     /// asked to put back.
     pub parked: i64,

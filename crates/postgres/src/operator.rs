@@ -87,12 +87,6 @@ pub(crate) const COUNTS: Sql = Sql {
     types: &[],
 };
 
-/// Counts the whole ledger, for a person who waits for it.
-pub(crate) const VERDICTS: Sql = Sql {
-    text: "SELECT verdict, count(*) FROM inbox GROUP BY verdict ORDER BY verdict",
-    types: &[],
-};
-
 /// Why a message was parked the last time.
 pub(crate) const WHY_PARKED: Sql = Sql {
     text: "SELECT queue, reason, error, last_failed_ms FROM parked WHERE id = $1 \

@@ -380,13 +380,11 @@ impl Store for PostgresStore {
 
     async fn census(&self) -> Result<Census, StoreError> {
         let counts = self.counts().await?;
-        let verdicts = self.run(&operator::VERDICTS, &[]).await?;
         Ok(Census {
             authorizations: self.healths().await?,
             open_cases: counts.open_cases,
             outbox_depth: counts.outbox_depth,
             outbox_oldest: counts.outbox_oldest,
-            verdicts: verdicts.iter().map(named_count).collect(),
             parked: counts.parked,
         })
     }

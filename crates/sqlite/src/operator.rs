@@ -54,7 +54,6 @@ const CASES: &str = "\
 
 pub(crate) const HEALTHS: &str =
     "SELECT health, count(*) FROM authorizations GROUP BY 1 ORDER BY 1";
-const VERDICTS: &str = "SELECT verdict, count(*) FROM inbox GROUP BY 1 ORDER BY 1";
 pub(crate) const OPEN_CASES: &str =
     "SELECT reason, count(*) FROM cases WHERE closed_ms IS NULL GROUP BY 1 ORDER BY 1";
 const OUTBOX: &str = "SELECT count(*), min(decided_ms) FROM outbox";
@@ -212,7 +211,6 @@ pub(crate) fn census(connection: &Connection) -> Result<Census, StoreError> {
         open_cases: counts(OPEN_CASES)?,
         outbox_depth: depth,
         outbox_oldest: oldest,
-        verdicts: counts(VERDICTS)?,
         parked: one(connection, PARKED, &[], |row| row.get(0))?.unwrap_or_default(),
     })
 }
