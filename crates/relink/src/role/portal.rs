@@ -19,6 +19,7 @@ use super::footing::Footing;
 use crate::certificate;
 use crate::cli::PortalRoleArgs;
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::{bind, start_logging};
 use crate::wiring::{self, StripeApi};
@@ -66,7 +67,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         portal.run(footing.stop).await;
         Ok(())
     };
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, Tracing::off(), stop, work).await
 }
 
 /// A relink page that is not built yet.
