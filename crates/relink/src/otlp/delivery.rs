@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Origin, refused_spans};
 
-/// Most spans in a request, as OpenTelemetry's own exporters have it; some 400 KiB.
+/// Most spans in a request, as OpenTelemetry's own exporters have it: half a mebibyte.
 const BATCH_MAX: usize = 512;
 
 /// How long a batch may fill after its first span: a trace is looked at by people.
@@ -106,7 +106,7 @@ impl Delivery {
                     self.exported.inc_by(count - refused);
                     self.dropped.inc_by(refused);
                     let some = (refused > 0).then_some("it refuses some of them");
-                    return self.trouble.tell(some, self.dropped.get());
+                    return self.tell(some);
                 }
                 Err(refusal) => refusal,
             };
@@ -119,7 +119,24 @@ impl Delivery {
             }
         };
         self.dropped.inc_by(count);
-        self.trouble.tell(Some(&refusal.why), self.dropped.get());
+        self.tell(Some(&refusal.why));
+    }
+
+    /// After each batch: why it was not taken, if it was not.
+    fn tell(&mut self, why: Option<&str>) {
+        match self.trouble.after(why.is_some(), self.dropped.get()) {
+            Some(Told::Lost(spans)) => {
+                let why = why.unwrap_or("it takes fewer than there are; lower RELINK_TRACE_RATIO");
+                tracing::warn!(
+                    spans,
+                    "spans for the collector of RELINK_OTLP_URL are dropped: {why}"
+                );
+            }
+            Some(Told::Back(spans)) => {
+                tracing::info!(spans, "the collector of RELINK_OTLP_URL takes all spans again");
+            }
+            None => {}
+        }
     }
 
     /// How many of the spans the collector refuses.
@@ -186,26 +203,59 @@ async fn read(mut answer: Response) -> Vec<u8> {
 #[derive(Default)]
 struct Trouble {
     told: Option<Instant>,
-    /// How many spans had been dropped by then.
+    /// Whether what was told has not been taken back.
+    lasts: bool,
+    /// How many spans had been dropped when that was told, and after the latest batch.
+    told_of: u64,
     dropped: u64,
 }
 
+/// What there is to tell, with the number of spans that were dropped since the last time.
+#[derive(PartialEq, Eq, Debug)]
+enum Told {
+    Lost(u64),
+    Back(u64),
+}
+
 impl Trouble {
-    /// After each batch: why it was not taken, if it was not, and how many spans have been dropped
-    /// in all. More may have been dropped than were refused: those that found the queue full.
-    fn tell(&mut self, why: Option<&str>, dropped: u64) {
-        let spans = dropped.saturating_sub(self.dropped);
-        if why.is_none() && spans == 0 {
-            if self.told.take().is_some() {
-                tracing::info!("the collector of RELINK_OTLP_URL takes all spans again");
-            }
-            return;
+    /// After each batch: whether it was refused, and how many spans have been dropped in all. More
+    /// may have been dropped than were refused: those that found the queue full.
+    fn after(&mut self, refused: bool, dropped: u64) -> Option<Told> {
+        let lost = refused || dropped > self.dropped;
+        self.dropped = dropped;
+        let spans = dropped.saturating_sub(self.told_of);
+        if lost && self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            (self.told, self.lasts, self.told_of) = (Some(Instant::now()), true, dropped);
+            return Some(Told::Lost(spans));
         }
-        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
-            return;
+        if !lost && self.lasts {
+            (self.lasts, self.told_of) = (false, dropped);
+            return Some(Told::Back(spans));
         }
-        let why = why.unwrap_or("it takes fewer than there are; lower RELINK_TRACE_RATIO");
-        tracing::warn!(spans, "spans for the collector of RELINK_OTLP_URL are dropped: {why}");
-        (self.told, self.dropped) = (Some(Instant::now()), dropped);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_told_once_a_minute_and_so_is_its_end() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.after(false, 0), None);
+        assert_eq!(trouble.after(true, 5), Some(Told::Lost(5)));
+        assert_eq!(trouble.after(true, 9), None);
+        assert_eq!(trouble.after(false, 9), Some(Told::Back(4)));
+        assert_eq!(trouble.after(false, 9), None);
+        // A collector that comes and goes does not fill the log.
+        assert_eq!(trouble.after(true, 10), None);
+        assert_eq!(trouble.after(false, 10), None);
+        tokio::time::advance(TELL_EVERY).await;
+        // What found the queue full is lost as well, although the batch was taken.
+        assert_eq!(trouble.after(false, 12), Some(Told::Lost(3)));
+        tokio::time::advance(TELL_EVERY).await;
+        assert_eq!(trouble.after(true, 20), Some(Told::Lost(8)));
+        assert_eq!(trouble.after(false, 20), Some(Told::Back(0)));
     }
 }
