@@ -26,6 +26,10 @@ use crate::settings::Collector;
 /// How many spans wait to be sent: some seconds of a busy worker's, and a few mebibytes.
 const WAITING_MAX: usize = 8192;
 
+/// How long the last spans may take at shutdown, within what is left of its time: a collector that
+/// does not answer must not hold up every deployment.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+
 /// What the process tells of its traces, if it does; clones share it.
 #[derive(Clone)]
 pub(crate) struct Tracing(Option<Exporting>);
@@ -88,7 +92,7 @@ impl Tracing {
     pub(crate) async fn close(self, within: Duration) {
         let Some(Exporting { closing, sending, .. }) = self.0 else { return };
         closing.cancel();
-        if tokio::time::timeout(within, sending.wait()).await.is_err() {
+        if tokio::time::timeout(within.min(CLOSING_MAX), sending.wait()).await.is_err() {
             tracing::warn!("the last spans were not sent in time");
         }
     }

@@ -21,7 +21,12 @@ impl TracedPublisher {
     }
 
     /// Begins the span, and makes the message carry its context.
-    fn begin(&self, message: &mut Message) -> Option<Span> {
+    fn begin(&self, message: &mut Message) -> Sending<'_> {
+        let span = self.span(message);
+        Sending { tracer: &self.tracer, span }
+    }
+
+    fn span(&self, message: &mut Message) -> Option<Span> {
         let traceparent = &mut message.headers.traceparent;
         if let (None, Some(command)) = (&traceparent, &message.correlation) {
             *traceparent = self.tracer.led_by(command);
@@ -45,10 +50,28 @@ impl TracedPublisher {
             error: None,
         })
     }
+}
 
-    fn end(&self, span: Option<Span>, result: &Result<(), PublishError>) {
-        if let Some(mut span) = span {
+/// A publish under way. One that nobody waits for any more is told as well: the message may have
+/// gone out, and what follows from it names this span.
+struct Sending<'a> {
+    tracer: &'a Tracer,
+    span: Option<Span>,
+}
+
+impl Sending<'_> {
+    fn end(mut self, result: &Result<(), PublishError>) {
+        if let Some(mut span) = self.span.take() {
             span.error = result.err().map(PublishError::as_str);
+            self.tracer.end(span);
+        }
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if let Some(mut span) = self.span.take() {
+            span.error = Some("given_up");
             self.tracer.end(span);
         }
     }
@@ -57,18 +80,18 @@ impl TracedPublisher {
 #[async_trait]
 impl Publisher for TracedPublisher {
     async fn publish(&self, mut message: Message) -> Result<(), PublishError> {
-        let span = self.begin(&mut message);
+        let sending = self.begin(&mut message);
         let result = self.inner.publish(message).await;
-        self.end(span, &result);
+        sending.end(&result);
         result
     }
 
     async fn publish_all(&self, mut messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let spans: Vec<Option<Span>> =
+        let sending: Vec<Sending<'_>> =
             messages.iter_mut().map(|message| self.begin(message)).collect();
         let results = self.inner.publish_all(messages).await;
-        for (span, result) in spans.into_iter().zip(&results) {
-            self.end(span, result);
+        for (sending, result) in sending.into_iter().zip(&results) {
+            sending.end(result);
         }
         results
     }

@@ -49,6 +49,7 @@ impl Traces for Told {
 struct Bus {
     published: Mutex<Vec<Message>>,
     refuses: Option<PublishError>,
+    hangs: bool,
     queued: Mutex<VecDeque<Delivery>>,
     settled: Mutex<Vec<(Receipt, Settlement)>>,
 }
@@ -57,6 +58,9 @@ struct Bus {
 impl Publisher for Bus {
     async fn publish(&self, message: Message) -> Result<(), PublishError> {
         self.published.lock().unwrap().push(message);
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
         self.refuses.map_or(Ok(()), Err)
     }
 
@@ -285,6 +289,25 @@ async fn what_goes_wrong_is_named() {
         assert_eq!(span.error, Some("blocked"));
         assert_eq!(message.headers.traceparent.as_deref(), Some(&*span.context.to_string()));
     }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_told_all_the_same() {
+    let bus = Arc::new(Bus { hangs: true, ..Bus::default() });
+    let told = Arc::new(Told::default());
+    let publisher = TracedPublisher::new(bus.clone(), Tracer::new(told.clone(), 1.0));
+    let publishing = tokio::spawn(async move { publisher.publish(message(Some(GIVEN))).await });
+    while bus.published.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told.spans(), []);
+    publishing.abort();
+    assert!(publishing.await.unwrap_err().is_cancelled());
+    let spans = told.spans();
+    let [span] = &spans[..] else { panic!("{spans:?}") };
+    assert_eq!(span.error, Some("given_up"));
+    let message = bus.published.lock().unwrap()[0].clone();
+    assert_eq!(message.headers.traceparent.as_deref(), Some(&*span.context.to_string()));
 }
 
 #[tokio::test]

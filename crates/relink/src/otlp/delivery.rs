@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prometheus::{IntCounter, IntCounterVec};
 use relink_bus::trace::Span;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -97,7 +98,7 @@ impl Delivery {
 
     /// A few attempts; the last one when it is time to close.
     async fn deliver(&mut self, spans: &[Span], closing: &CancellationToken) {
-        let (body, count) = (self.origin.body(spans), spans.len() as u64);
+        let (body, count) = (Bytes::from(self.origin.body(spans)), spans.len() as u64);
         let mut pauses = PAUSES.into_iter();
         let refusal = loop {
             let refusal = match self.attempt(body.clone()).await {
@@ -140,7 +141,7 @@ impl Delivery {
     }
 
     /// How many of the spans the collector refuses.
-    async fn attempt(&self, body: Vec<u8>) -> Result<u64, Refusal> {
+    async fn attempt(&self, body: Bytes) -> Result<u64, Refusal> {
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         let answer = request.body(body).send().await.map_err(|error| {
             let why = match &error {
