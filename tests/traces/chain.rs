@@ -75,7 +75,8 @@ fn commands_follow_from_what_was_processed(spans: &Spans, command: &Captured) {
         let parent = &spans.by_id[parent];
         assert!(parent.name.starts_with("process relink."), "{parent:?}");
         assert_eq!(parent.trace, sent.trace);
-        assert_eq!(parent.attribute("relink.verdict"), Some("applied"), "{parent:?}");
+        let verdict = parent.attribute("relink.verdict");
+        assert!(verdict.is_some_and(|verdict| verdict != "duplicate"), "{parent:?}");
     } else {
         // What a timer fired follows from no message.
         assert_eq!(sent.service, "relink-scheduler", "{sent:?}");
