@@ -130,3 +130,57 @@ impl Traces for Outlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use relink_bus::message::{EventHead, Message};
+    use relink_bus::port::PublishError;
+
+    use super::*;
+
+    /// Takes everything.
+    #[derive(Default)]
+    struct Anywhere(Mutex<u32>);
+
+    #[async_trait]
+    impl Publisher for Anywhere {
+        async fn publish(&self, _: Message) -> Result<(), PublishError> {
+            *self.0.lock().unwrap() += 1;
+            Ok(())
+        }
+
+        fn is_ready(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn what_finds_the_queue_full_is_counted_and_holds_up_nobody() {
+        let spans = register(&Registry::new()).unwrap();
+        let dropped = spans.with_label_values(&["dropped"]);
+        let (sender, mut waiting) = mpsc::channel(2);
+        let tracer = Tracer::new(Arc::new(Outlet { sender, dropped: dropped.clone() }), 1.0);
+        let anywhere = Arc::new(Anywhere::default());
+        let publisher = TracedPublisher::new(anywhere.clone(), tracer);
+        let head = EventHead {
+            id: "evt_1",
+            kind: "financial_connections.account.created",
+            routing_key: "financial_connections.account.created",
+            created_unix_s: 1_790_000_000,
+            livemode: true,
+            stripe_account: None,
+            api_version: None,
+        };
+        for _ in 0..5 {
+            publisher.publish(Message::of_event(&head, Bytes::new(), 0)).await.unwrap();
+        }
+        assert_eq!((*anywhere.0.lock().unwrap(), dropped.get()), (5, 3));
+        let kept = [waiting.try_recv().unwrap(), waiting.try_recv().unwrap()];
+        assert_ne!(kept[0].context.trace_id, kept[1].context.trace_id);
+        assert!(waiting.try_recv().is_err());
+    }
+}
