@@ -115,7 +115,7 @@ const CONFINED: [(&str, &[&str], &str); 16] = [
         "reqwest",
         &["relink-stripe", "relink-sim", "relink-rabbitmq", "relink"],
         "`stripe` reads, `sim` sends webhooks, `rabbitmq` asks the broker's management API, \
-         `relink` posts the commands of standalone",
+         `relink` posts the commands of standalone, and traces",
     ),
     (
         "axum",

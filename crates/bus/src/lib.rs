@@ -7,7 +7,7 @@
 //! [`golden`]. [`port`] is what an adapter offers:
 //! a confirmed [`Publisher`](port::Publisher) and a [`Subscriber`](port::Subscriber) whose
 //! deliveries are settled explicitly. [`in_process`] implements both for a single process, and
-//! [`mask`] is what people may see of messages.
+//! [`mask`] is what people may see of messages. [`trace`] tells who sent and who processed them.
 //!
 //! There is no retry, no rule and no AMQP library here.
 
@@ -27,3 +27,4 @@ pub mod parked;
 pub mod port;
 pub mod schema;
 pub mod topology;
+pub mod trace;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use relink_core::input::Verdict;
 use tokio::task::JoinSet;
 
 use crate::mask::masked;
@@ -115,6 +116,10 @@ pub trait Subscriber: Send + Sync {
         max: usize,
         linger: Duration,
     ) -> Result<Vec<Delivery>, SubscribeError>;
+
+    /// Is told what was concluded from a delivery, before it is settled; whoever keeps no record
+    /// of that does nothing.
+    fn concluded(&self, _receipt: Receipt, _verdict: Verdict) {}
 
     /// Settles deliveries; one of an earlier incarnation is skipped, since the broker hands it
     /// out again. Parking and retrying publish to their queue first and accept afterwards.

@@ -159,7 +159,8 @@ impl Consumer {
             };
             done.outbox.extend(outbox);
             for (receipt, verdict) in receipts.iter().zip(&report.verdicts) {
-                if verdict.is_some() {
+                if let Some(verdict) = verdict {
+                    self.subscriber.concluded(*receipt, *verdict);
                     done.settlements.push((*receipt, Settlement::Accept));
                 }
             }

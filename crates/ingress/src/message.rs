@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use relink_bus::message::{EventHead, Message, header};
+use relink_bus::trace::TraceContext;
 use relink_stripe::envelope::Envelope;
-
-/// The length of a `traceparent` of version 00 (W3C Trace Context, 3.2.2).
-const TRACEPARENT_BYTES: usize = 55;
 
 /// The message for an event; the body is shared, not copied.
 pub(crate) fn message(
@@ -18,23 +16,17 @@ pub(crate) fn message(
     received_at_unix_ms: i64,
 ) -> Message {
     let mut message = Message::of_event(&EventHead::from(envelope), body, received_at_unix_ms);
-    let context = request.get(header::TRACEPARENT).and_then(traceparent);
-    message.headers.traceparent = context.map(Arc::from);
+    message.headers.traceparent = request.get(header::TRACEPARENT).and_then(traceparent);
     message
 }
 
-/// The trace context, where it is well-formed: `<version>-<trace id>-<parent id>-<flags>` in
-/// lower-case hexadecimal digits, neither id all zeros, version not `ff`.
-fn traceparent(value: &HeaderValue) -> Option<&str> {
-    let text = value.to_str().ok().filter(|text| text.len() == TRACEPARENT_BYTES)?;
-    let mut parts = text.split('-');
-    let mut next = |digits: usize| {
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        parts.next().filter(|part| part.len() == digits && part.bytes().all(is_hex))
-    };
-    let (version, trace, parent, _flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
-    let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
-    (version != "ff" && !is_zero(trace) && !is_zero(parent)).then_some(text)
+/// The trace context, where it is well-formed. It is passed on as it came; of a later version that
+/// has more to say, what is known of it.
+fn traceparent(value: &HeaderValue) -> Option<Arc<str>> {
+    let text = value.to_str().ok()?;
+    let context = TraceContext::parse(text)?;
+    let is_known = text.len() == TraceContext::BYTES;
+    Some(if is_known { text.into() } else { context.to_string().into() })
 }
 
 #[cfg(test)]
@@ -45,7 +37,7 @@ mod tests {
     fn only_a_well_formed_trace_context_is_passed_on() {
         let check = |text: &str, passes: bool| {
             let value = HeaderValue::from_str(text).unwrap();
-            assert_eq!(traceparent(&value), passes.then_some(text), "{text}");
+            assert_eq!(traceparent(&value).as_deref(), passes.then_some(text), "{text}");
         };
         check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true);
         check("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", true);
@@ -57,5 +49,9 @@ mod tests {
         check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-ab", false);
         check("00-4bf92f3577b34da6a3ce929d0e0e47-6-00f067aa0ba902b7-01", false);
         check("", false);
+        let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+        let value = HeaderValue::from_static(later);
+        let known = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(&value).as_deref(), Some(known));
     }
 }

@@ -9,6 +9,7 @@ mod servers;
 mod sim;
 mod simulate;
 mod tls;
+mod traces;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -26,6 +27,7 @@ pub(crate) use servers::{AmqpArgs, DatabaseArgs};
 pub(crate) use sim::SimArgs;
 pub(crate) use simulate::SimulateArgs;
 pub(crate) use tls::{AmqpTlsArgs, DatabaseTlsArgs, ListenerTlsArgs};
+pub(crate) use traces::TraceArgs;
 
 /// Keeps bank connections made with Stripe Financial Connections alive.
 #[derive(Debug, Parser)]
@@ -234,6 +236,8 @@ pub(crate) struct IngressArgs {
     #[command(flatten)]
     pub(crate) amqp: AmqpArgs,
     #[command(flatten)]
+    pub(crate) traces: TraceArgs,
+    #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -259,6 +263,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, env = "RELINK_PREFETCH", default_value = "1024")]
     pub(crate) prefetch: String,
     #[command(flatten)]
+    pub(crate) traces: TraceArgs,
+    #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -280,6 +286,8 @@ pub(crate) struct SchedulerArgs {
     pub(crate) retention: RetentionArgs,
     #[command(flatten)]
     pub(crate) background: BackgroundArgs,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]
@@ -317,6 +325,8 @@ pub(crate) struct StandaloneArgs {
     /// A file that holds it instead
     #[arg(long, env = "RELINK_COMMANDS_SECRET_FILE")]
     pub(crate) commands_secret_file: Option<String>,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]

@@ -11,6 +11,7 @@ mod certificate;
 mod cli;
 mod failure;
 mod operator;
+mod otlp;
 mod output;
 mod progress;
 mod role;

@@ -13,6 +13,7 @@ use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::settings::Admin;
 use crate::shutdown::within;
 use crate::telemetry::{Readiness, bind, serve_admin};
@@ -22,6 +23,7 @@ async fn run(
     admin: Admin,
     registry: Registry,
     readiness: Readiness,
+    tracing: Tracing,
     stop: CancellationToken,
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
@@ -32,7 +34,9 @@ async fn run(
     };
     let serving = listener
         .map(|listener| serve_admin(listener, registry, readiness, stop.clone(), ended.clone()));
-    let result = within(&stop, admin.drain, work).await.and_then(|result| result);
+    let (result, left) = within(&stop, admin.drain, work).await;
+    let result = result.and_then(|result| result);
+    tracing.close(left).await;
     ended.cancel();
     if let Some(serving) = serving {
         // A scraper that keeps its connection open must not hold up the end.

@@ -5,6 +5,7 @@ mod portal;
 mod secret;
 mod stripe;
 mod tls;
+mod traces;
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -27,6 +28,7 @@ use crate::failure::Failure;
 
 pub(crate) use portal::Page;
 pub(crate) use stripe::{Background, Followup, Stripe};
+pub(crate) use traces::Collector;
 
 /// Least retention: above Stripe's replay of 30 days, or a replayed event would count as new.
 const RETENTION_DAYS_MIN: u32 = 35;

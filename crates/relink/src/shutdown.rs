@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -42,21 +43,23 @@ fn end_at_once() -> ! {
     std::process::exit(130)
 }
 
-/// Runs the work to its end; once told to stop it has `drain` left.
+/// Runs the work to its end; once told to stop it has `drain` left. Returns what is left of that.
 pub(crate) async fn within<T>(
     stop: &CancellationToken,
     drain: Duration,
     work: impl Future<Output = T>,
-) -> Result<T, Failure> {
+) -> (Result<T, Failure>, Duration) {
     tokio::pin!(work);
     tokio::select! {
-        done = &mut work => return Ok(done),
+        done = &mut work => return (Ok(done), drain),
         () = stop.cancelled() => {}
     }
-    tokio::time::timeout(drain, work).await.map_err(|_| {
+    let end = Instant::now() + drain;
+    let done = tokio::time::timeout_at(end, work).await.map_err(|_| {
         Failure::software(format!(
             "not drained within {} s; what was in hand is handed out again",
             drain.as_secs()
         ))
-    })
+    });
+    (done, end.saturating_duration_since(Instant::now()))
 }

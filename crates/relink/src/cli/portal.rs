@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::{AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, ListenerTlsArgs, LogArgs, StripeArgs};
+use super::{
+    AdminArgs, AmqpArgs, DatabaseArgs, LinkArgs, ListenerTlsArgs, LogArgs, StripeArgs, TraceArgs,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct PortalArgs {
@@ -52,6 +54,8 @@ pub(crate) struct PortalRoleArgs {
     pub(crate) page: PortalArgs,
     #[command(flatten)]
     pub(crate) tls: ListenerTlsArgs,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
     #[command(flatten)]

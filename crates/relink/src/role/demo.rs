@@ -64,7 +64,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     };
     let machines = async { tokio::join!(run_machinery(its, &stop), run_machinery(own, &stop)) };
     let running = shutdown::within(&stop, DRAIN, machines);
-    let (told, ran) = tokio::join!(telling, running);
+    let (told, (ran, _)) = tokio::join!(telling, running);
     ran.and_then(|(its, own)| its.and(own)).and(told)
 }
 

@@ -11,12 +11,14 @@ use relink_rabbitmq::{BrokerState, RabbitConfig, RabbitPublisher};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::settings::{Choices, Database};
+use crate::otlp::Tracing;
+use crate::settings::{Choices, Collector, Database};
 use crate::telemetry::Readiness;
 use crate::{broker_metrics, shutdown, wiring};
 
 /// The beginnings of such a role: nothing is connected yet.
 pub(super) struct Footing {
+    role: &'static str,
     pub(super) stop: CancellationToken,
     pub(super) registry: Registry,
     pub(super) publisher: Arc<dyn Publisher>,
@@ -26,7 +28,7 @@ pub(super) struct Footing {
 impl Footing {
     /// `consuming`: the connections of the role's consumers, each with its queue.
     pub(super) fn new(
-        role: &str,
+        role: &'static str,
         amqp: &RabbitConfig,
         consuming: Vec<(&'static str, BrokerState)>,
     ) -> Result<Self, Failure> {
@@ -37,11 +39,19 @@ impl Footing {
         connections.extend(consuming);
         broker_metrics::register(&registry, connections)?;
         Ok(Self {
+            role,
             stop,
             registry,
             publisher: Arc::new(publisher),
             database: Availability::default(),
         })
+    }
+
+    /// What it publishes is told to the collector, where there is one.
+    pub(super) fn told(self, collector: Option<Collector>) -> Result<(Self, Tracing), Failure> {
+        let tracing = Tracing::start(collector, self.role, &self.registry)?;
+        let publisher = tracing.publisher(Arc::clone(&self.publisher));
+        Ok((Self { publisher, ..self }, tracing))
     }
 
     /// Ready when broker and database are.

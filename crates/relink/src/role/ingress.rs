@@ -8,6 +8,7 @@ use relink_rabbitmq::RabbitPublisher;
 
 use crate::cli::IngressArgs;
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::settings::Problems;
 use crate::telemetry::{Readiness, bind, start_logging};
 use crate::{broker_metrics, certificate, shutdown, wiring};
@@ -18,9 +19,10 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let (webhook, amqp, admin) =
         (problems.webhook(args.webhook), problems.amqp(args.amqp), problems.admin(&args.admin));
     let certificate = problems.certificate(args.tls);
+    let collector = problems.traces(args.traces);
     problems.done()?;
-    let (Some(webhook), Some(amqp), Some(admin), Some(certificate)) =
-        (webhook, amqp, admin, certificate)
+    let (Some(webhook), Some(amqp), Some(admin), Some(certificate), Some(collector)) =
+        (webhook, amqp, admin, certificate, collector)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -30,8 +32,9 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
     let connection = (broker_metrics::PUBLISH, publisher.state().clone());
     broker_metrics::register(&registry, vec![connection])?;
-    let ingress = Ingress::new(webhook.config, Arc::clone(&publisher) as _, &registry)
-        .map_err(Failure::software)?;
+    let tracing = Tracing::start(collector, "ingress", &registry)?;
+    let traced = tracing.publisher(Arc::clone(&publisher) as _);
+    let ingress = Ingress::new(webhook.config, traced, &registry).map_err(Failure::software)?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
     let certificate = certificate::keep_fresh(certificate, &registry, stop.clone())?;
     let (broker, https) = (amqp.broker(), certificate.is_some());
@@ -65,5 +68,5 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
             }
         }
     };
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, tracing, stop, work).await
 }

@@ -38,15 +38,19 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
     }
     let page = problems.page(args.page, stripe.as_ref());
     let certificate = problems.certificate(args.tls);
+    let collector = problems.traces(args.traces);
     let admin = problems.admin(&args.admin);
     problems.done()?;
-    let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page), Some(admin)) =
-        (amqp, database, stripe, links, page, admin)
+    let (Some(amqp), Some(database), Some(stripe), Some(Some(links)), Some(page)) =
+        (amqp, database, stripe, links, page)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
+    let (Some(collector), Some(admin)) = (collector, admin) else {
+        return Err(Failure::software("settings without a problem are incomplete"));
+    };
 
-    let footing = Footing::new("portal", &amqp, Vec::new())?;
+    let (footing, tracing) = Footing::new("portal", &amqp, Vec::new())?.told(collector)?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let listener = bind("RELINK_PORTAL_LISTEN", page.listen).await?;
     let certificate = certificate::keep_fresh(certificate.flatten(), &registry, stop.clone())?;
@@ -66,7 +70,7 @@ pub(crate) async fn run(args: PortalRoleArgs) -> Result<(), Failure> {
         portal.run(footing.stop).await;
         Ok(())
     };
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, tracing, stop, work).await
 }
 
 /// A relink page that is not built yet.

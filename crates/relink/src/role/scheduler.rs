@@ -27,6 +27,7 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     let retention = problems.retention(&args.retention);
     let background = problems.background(&args.background, &args.stripe.stripe_api_base);
     let stripe = problems.stripe(args.stripe);
+    let collector = problems.traces(args.traces);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (Some(amqp), Some(database), Some(choices), Some(retention), Some(admin)) =
@@ -34,11 +35,11 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let (Some(stripe), Some(background)) = (stripe, background) else {
+    let (Some(stripe), Some(background), Some(collector)) = (stripe, background, collector) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let footing = Footing::new("scheduler", &amqp, Vec::new())?;
+    let (footing, tracing) = Footing::new("scheduler", &amqp, Vec::new())?.told(collector)?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let readiness = footing.readiness();
     let undone = "events that are not delivered stay unnoticed";
@@ -63,5 +64,5 @@ pub(crate) async fn run(args: SchedulerArgs) -> Result<(), Failure> {
         tokio::join!(relay, scheduler, background, bookkeeper);
         Ok(())
     };
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, tracing, stop, work).await
 }

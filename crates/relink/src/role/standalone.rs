@@ -27,6 +27,7 @@ use super::worker::{Parts, run_all};
 use crate::background::Background;
 use crate::cli::StandaloneArgs;
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::settings::{self, Choices, Databases, Page, Problems, Retention};
 use crate::sink::{Post, Stdout};
 use crate::telemetry::{Readiness, bind, start_logging};
@@ -55,6 +56,7 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
     };
     let page = page.zip(choices.as_ref().and_then(|choices| choices.links.clone()));
     let retention = problems.retention(&args.retention);
+    let collector = problems.traces(args.traces);
     let admin = problems.admin(&args.admin);
     let secret =
         problems.secret("RELINK_COMMANDS_SECRET", args.commands_secret, args.commands_secret_file);
@@ -66,14 +68,16 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         Some(followup),
         Some(choices),
         Some(retention),
+        Some(collector),
         Some(admin),
-    ) = (webhook, database, followup, choices, retention, admin)
+    ) = (webhook, database, followup, choices, retention, collector, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
     let stop = shutdown::on_signal()?;
     let registry = wiring::registry("standalone")?;
+    let tracing = Tracing::start(collector, "standalone", &registry)?;
     let store = wiring::open_store(database, &stop).await?;
     let listener = bind("RELINK_INGRESS_LISTEN", webhook.listen).await?;
     let certificate = certificate::keep_fresh(certificate.flatten(), &registry, stop.clone())?;
@@ -97,12 +101,13 @@ pub(crate) async fn run(args: StandaloneArgs) -> Result<(), Failure> {
         pace: 1.0,
         background,
         database: Availability::default(),
+        tracing: tracing.clone(),
     };
     let mut readiness = Readiness::default();
     let watched = embedded.database.clone();
     readiness.needs("database", move || watched.is_available());
     let work = embedded.run(registry.clone(), stop.clone());
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, tracing, stop, work).await
 }
 
 async fn setup(
@@ -151,6 +156,7 @@ pub(super) struct Embedded {
     /// `None`: Stripe is not asked for anything but what a command names.
     pub(super) background: Option<settings::Background>,
     pub(super) database: Availability,
+    pub(super) tracing: Tracing,
 }
 
 impl Embedded {
@@ -166,6 +172,7 @@ impl Embedded {
         let (bus, subscribers) = InProcessBus::new(&WorkQueue::ALL, &parking_lot, self.pace, &now);
         let beside = beside(Arc::clone(&self.store), bus.clone(), &registry, stop.clone())?;
         let publisher: Arc<dyn Publisher> = Arc::new(EmbeddedPublisher::new(bus, self.sinks));
+        let publisher = self.tracing.publisher(publisher);
         let settings::Followup { stripe, duties } = self.followup;
         let stripe = StripeApi::open(stripe, UNDONE)?;
         let page = match self.page {
@@ -210,7 +217,7 @@ impl Embedded {
         let subscribers = WorkQueue::ALL
             .into_iter()
             .zip(subscribers)
-            .map(|(queue, subscriber)| (queue, subscriber as Arc<dyn Subscriber>))
+            .map(|(queue, one)| (queue, self.tracing.subscriber(queue, one as Arc<dyn Subscriber>)))
             .collect();
         // Webhooks and sessions in hand need the workers: those stop when the servers have
         // drained.

@@ -38,6 +38,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     let followup = problems.followup(args.stripe, &args.followup);
     let choices = problems.choices(&args.policy, args.link);
     let prefetch = problems.positive("RELINK_PREFETCH", &args.prefetch);
+    let collector = problems.traces(args.traces);
     let admin = problems.admin(&args.admin);
     problems.done()?;
     let (
@@ -46,8 +47,9 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
         Some(followup),
         Some(choices),
         Some(prefetch),
+        Some(collector),
         Some(admin),
-    ) = (amqp, database, followup, choices, prefetch, admin)
+    ) = (amqp, database, followup, choices, prefetch, collector, admin)
     else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
@@ -56,13 +58,18 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
     let subscribers: Vec<(WorkQueue, Arc<RabbitSubscriber>)> =
         queues.iter().map(|queue| (*queue, Arc::new(subscriber(&amqp, *queue)))).collect();
     let consuming = subscribers.iter().map(|(queue, one)| (queue.name(), one.state().clone()));
-    let footing = Footing::new("worker", &amqp, consuming.collect())?;
+    let (footing, tracing) = Footing::new("worker", &amqp, consuming.collect())?.told(collector)?;
     let (registry, stop) = (footing.registry.clone(), footing.stop.clone());
     let mut readiness = footing.readiness();
     for (queue, subscriber) in &subscribers {
         let subscriber = Arc::clone(subscriber);
         readiness.needs(queue.name(), move || subscriber.is_ready());
     }
+    let traced = subscribers.into_iter().map(|(queue, one)| {
+        let subscriber: Arc<dyn Subscriber> = one;
+        (queue, tracing.subscriber(queue, subscriber))
+    });
+    let traced = traced.collect();
     let is_asked = queues.contains(&WorkQueue::Followup);
     let undone = "accounts whose details are unknown stay unverified";
     let open = |followup: settings::Followup| {
@@ -79,12 +86,10 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
             order: Order::PublishFirst,
             halves_from: HALVES_FROM,
         };
-        let subscribers =
-            subscribers.into_iter().map(|(queue, one)| (queue, one as Arc<dyn Subscriber>));
         tracing::info!(queues = ?queues, broker = amqp.broker(), "worker");
-        run_all(subscribers.collect(), parts, footing.stop).await
+        run_all(traced, parts, footing.stop).await
     };
-    super::run(admin, registry, readiness, stop, work).await
+    super::run(admin, registry, readiness, tracing, stop, work).await
 }
 
 fn queues(names: &[String], problems: &mut Problems) -> BTreeSet<WorkQueue> {

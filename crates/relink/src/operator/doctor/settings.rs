@@ -87,11 +87,17 @@ pub(crate) struct Named {
 pub(crate) fn read(args: DoctorArgs, wanted: &[Wanted], lines: &mut Vec<Line>) -> Named {
     let DoctorArgs { management_url, management_url_file, amqp, rest, .. } = args;
     let StandaloneArgs { webhook, database, stripe, followup, policy, link, page, .. } = rest;
-    let StandaloneArgs { retention, background, admin, .. } = rest;
+    let StandaloneArgs { retention, background, traces, admin, .. } = rest;
     let mut group = Group { wanted, lines };
 
     group.judge(Check::SettingsProcess, true, "", |problems| {
-        problems.admin(&admin).map(|_| "shutdown, admin listener and logs".to_owned())
+        let collector = problems.traces(traces);
+        let traces = match collector.flatten() {
+            Some(collector) => format!("; traces go to {}", collector.url),
+            None => String::new(),
+        };
+        let told = format!("shutdown, admin listener and logs{traces}");
+        problems.admin(&admin).map(|_| told)
     });
     let (webhook_mode, tolerance_s) = group.webhooks(webhook);
     let (broker, management) = group.broker(amqp, management_url, management_url_file);

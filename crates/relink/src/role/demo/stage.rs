@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::commands::{ToStory, Told};
 use super::ports::Ports;
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::role::portal::Setup;
 use crate::role::sim::simulate;
 use crate::role::standalone::Embedded;
@@ -139,6 +140,7 @@ impl Stage {
             pace: PACE,
             background: None,
             database: Availability::default(),
+            tracing: Tracing::off(),
         };
         let machinery = Machinery { embedded, sim: sim.clone(), listener };
         let stage = Self {
