@@ -77,7 +77,9 @@ fn commands() -> Vec<String> {
 fn settings_in(help: &str) -> Vec<Setting> {
     let mut entries: Vec<String> = Vec::new();
     for line in help.lines().map(str::trim) {
-        if line.starts_with("--") || entries.is_empty() || line.starts_with("-h,") {
+        // A blank line stands before a heading.
+        let is_new = line.is_empty() || line.starts_with("--") || line.starts_with("-h,");
+        if is_new || entries.is_empty() {
             entries.push(String::new());
         }
         let entry = entries.last_mut().unwrap();

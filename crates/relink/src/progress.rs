@@ -22,7 +22,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Where the end is known.
 const COUNTED: &str =
-    "{spinner} {human_pos} of {human_len} {prefix}  [{bar:24}]  {rate}  {eta} left{msg}";
+    "{spinner} {human_pos} of {human_len} {prefix}  [{wide_bar}]  {rate}  {eta} left{msg}";
 /// Where only the number is.
 const UNCOUNTED: &str = "{spinner} {human_pos} {prefix}  {rate}  {elapsed}{msg}";
 /// Where nothing is.

@@ -17,11 +17,11 @@ pub(crate) struct MigrateArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -36,9 +36,9 @@ pub(crate) struct ExplainArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -53,13 +53,13 @@ pub(crate) struct CatchUpArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Stripe")]
     pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -77,13 +77,13 @@ pub(crate) struct ReconcileArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Stripe")]
     pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -101,11 +101,11 @@ pub(crate) struct BackfillArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Stripe")]
     pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -117,9 +117,9 @@ pub(crate) struct ForecastArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 

@@ -8,11 +8,11 @@ use super::{AmqpArgs, DatabaseArgs, LogArgs, StripeArgs};
 pub(crate) struct ParkedArgs {
     #[command(subcommand)]
     pub(crate) command: ParkedCommand,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -118,11 +118,11 @@ pub(crate) struct StatusArgs {
     /// Show it again every few seconds until interrupted; of a terminal the screen is cleared
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
     pub(crate) watch: Option<String>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
 
@@ -137,12 +137,12 @@ pub(crate) struct AuditArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Broker")]
     pub(crate) amqp: AmqpArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Database")]
     pub(crate) database: DatabaseArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Stripe")]
     pub(crate) stripe: StripeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Log")]
     pub(crate) log: LogArgs,
 }
