@@ -27,7 +27,7 @@ use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
 
 /// Authorizations read at a time.
-const PAGE: usize = 500;
+const PAGE: usize = 2000;
 
 pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
