@@ -43,6 +43,9 @@ struct Args {
     /// Growth: so many rows for each one
     #[arg(long, default_value_t = 99)]
     copies: usize,
+    /// Growth: so many days between two events of an account, of which thirty days are made
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=30))]
+    days_apart: u16,
     /// Without the peers in Node
     #[arg(long)]
     no_peers: bool,
@@ -72,6 +75,7 @@ fn main() {
         events: if args.short { 40_000 } else { 100_000 },
         authorizations: 10_000,
         copies: args.copies,
+        days_apart: args.days_apart.into(),
         peers: !args.no_peers && peer::are_here(),
     });
     if !plan.peers {

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) authorizations: usize,
     /// How many times as many more there are once it has grown.
     pub(crate) copies: usize,
+    /// Once it has grown: how many days lie between two events of an account.
+    pub(crate) days_apart: usize,
     /// Whether peers take part.
     pub(crate) peers: bool,
 }

@@ -207,10 +207,17 @@ pub(crate) async fn an_answer_that_cannot_be_written_is_a_failure(stage: &Stage)
         return;
     }
     let database = format!("sqlite://{}", stage.folder().join("relink.db").display());
-    let settings = vec![("RELINK_DATABASE_URL", database)];
-    for arguments in
-        [&["schema"][..], &["migrate"], &["explain", "fca_1", "--json"], &["demo", "--once"]]
-    {
+    let settings = vec![
+        ("RELINK_DATABASE_URL", database),
+        ("RELINK_STRIPE_API_KEY", "rk_test_asks_nobody".to_owned()),
+    ];
+    for arguments in [
+        &["schema"][..],
+        &["migrate"],
+        &["explain", "fca_1", "--json"],
+        &["reconcile", "--json"],
+        &["demo", "--once"],
+    ] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let output = run_into(arguments, &settings, full).await;
         let said = String::from_utf8_lossy(&output.stderr);

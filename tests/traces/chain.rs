@@ -28,7 +28,13 @@ pub(crate) async fn a_webhook_is_followed_to_its_commands_and_to_what_they_led_t
     let collector = Collector::start(free_address()).await;
     let place = stage.place("traced").await;
     place.migrate().await;
-    let told: Settings = vec![("RELINK_OTLP_URL", collector.url())];
+    let told: Settings = vec![
+        ("RELINK_OTLP_URL", collector.url()),
+        // As in a container: nobody's authorities, and a proxy that leads nowhere near.
+        ("SSL_CERT_FILE", "/nonexistent".to_owned()),
+        ("SSL_CERT_DIR", "/nonexistent".to_owned()),
+        ("HTTP_PROXY", "http://127.0.0.1:9".to_owned()),
+    ];
     let settings = [api.settings(), told.clone()].concat();
     let events = Consumer::bind(&place, "relink.events", "#").await;
     let commands = Consumer::bind(&place, "relink.commands", "#").await;

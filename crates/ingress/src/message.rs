@@ -16,7 +16,10 @@ pub(crate) fn message(
     received_at_unix_ms: i64,
 ) -> Message {
     let mut message = Message::of_event(&EventHead::from(envelope), body, received_at_unix_ms);
-    message.headers.traceparent = request.get(header::TRACEPARENT).and_then(traceparent);
+    // Of several nobody knows which is meant.
+    let mut given = request.get_all(header::TRACEPARENT).iter();
+    message.headers.traceparent =
+        given.next().filter(|_| given.next().is_none()).and_then(traceparent);
     message
 }
 

@@ -113,7 +113,7 @@ impl RabbitParked {
             };
             let tag = delivery.delivery_tag;
             if is_over {
-                (held, last_held) = (held + 1, Some(tag));
+                (held, last_held) = (held + 1, last_held.max(Some(tag)));
                 continue;
             }
             let held_back =
@@ -123,7 +123,7 @@ impl RabbitParked {
             let fate = visitor.visit(message).await;
             match fate {
                 Fate::Leave | Fate::Stop => {
-                    (held, last_held) = (held + 1, Some(tag));
+                    (held, last_held) = (held + 1, last_held.max(Some(tag)));
                     is_over = fate == Fate::Stop;
                 }
                 Fate::Requeue => {

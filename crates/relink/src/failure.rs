@@ -51,8 +51,12 @@ impl Failure {
 
     /// Whoever looks on had seen enough.
     pub(crate) fn interrupted() -> Self {
-        let text = "interrupted; what was done until then stays done";
-        Self { code: INTERRUPTED, text: text.to_owned() }
+        Self::interrupted_and("what was done until then stays done")
+    }
+
+    /// The same, with what that means.
+    pub(crate) fn interrupted_and(what: &str) -> Self {
+        Self { code: INTERRUPTED, text: format!("interrupted; {what}") }
     }
 
     /// The answer is "no".

@@ -59,7 +59,12 @@ impl Tracing {
         tracing::info!(collector = url.as_str(), ratio, "traces are exported");
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         let origin = Origin::new(role);
-        let delivery = Delivery::new(url, origin, spans.clone()).map_err(Failure::software)?;
+        let delivery = Delivery::new(url, origin, spans.clone()).map_err(|_| {
+            Failure::unavailable(
+                "no https to the collector of RELINK_OTLP_URL: this machine has no certificates of \
+                 authorities; install ca-certificates, or write http:// to a collector beside it",
+            )
+        })?;
         let (closing, sending) = (CancellationToken::new(), TaskTracker::new());
         sending.spawn(delivery.run(waiting, closing.clone()));
         sending.close();

@@ -10,9 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::failure::Failure;
+use crate::shutdown::end_at_once;
 
 /// What ends sooner needs no bar: it would only flash.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,7 +26,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// Where the end is known.
 const COUNTED: &str =
-    "{spinner} {human_pos} of {human_len} {prefix}  [{wide_bar}]  {rate}  {eta} left{msg}";
+    "{spinner} {human_pos} of {human_len} {prefix}  [{wide_bar}]  {rate}  {left}{msg}";
 /// Where only the number is.
 const UNCOUNTED: &str = "{spinner} {human_pos} {prefix}  {rate}  {elapsed}{msg}";
 /// Where nothing is.
@@ -114,16 +118,21 @@ impl Progress {
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let interrupted = async {
-            match self.is_for_somebody {
-                true => tokio::signal::ctrl_c().await.is_ok(),
-                false => std::future::pending().await,
-            }
-        };
+        let interrupted = CancellationToken::new();
+        let _watching = self.is_for_somebody.then(|| {
+            let interrupted = interrupted.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let _ = tokio::signal::ctrl_c().await;
+                interrupted.cancel();
+                // The work may be held up by a reader that has stopped to read.
+                let _ = tokio::signal::ctrl_c().await;
+                end_at_once();
+            }))
+        });
         tokio::select! {
             biased;
             done = work => done,
-            _ = interrupted => Err(Failure::interrupted()),
+            () = interrupted.cancelled() => Err(Failure::interrupted()),
         }
         .inspect_err(|_| self.end())
     }
@@ -165,7 +174,20 @@ fn style(template: &str) -> ProgressStyle {
     // Templates are constants, which tests look at.
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.tick_strings(&["-", "\\", "|", "/", " "]).progress_chars("=> ").with_key("rate", rate)
+    style
+        .tick_strings(&["-", "\\", "|", "/", " "])
+        .progress_chars("=> ")
+        .with_key("rate", rate)
+        .with_key("left", left)
+}
+
+/// How long it will take; nobody knows before something is done.
+fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // What is shown for a moment may as well be missing.
+    let _ = match state.pos() {
+        0 => write!(out, "? left"),
+        _ => write!(out, "{:#} left", HumanDuration(state.eta())),
+    };
 }
 
 /// By the second, or by the minute where that is slow.

@@ -39,7 +39,7 @@ pub(crate) fn on_signal() -> Result<CancellationToken, Failure> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the operator insists: nothing may hold it up")]
-fn end_at_once() -> ! {
+pub(crate) fn end_at_once() -> ! {
     std::process::exit(130)
 }
 

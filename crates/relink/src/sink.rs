@@ -42,11 +42,10 @@ impl Post {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https"))
             .ok_or("RELINK_COMMANDS_URL must be an http:// or https:// URL")?;
-        let client = reqwest::Client::builder()
+        let client = crate::wiring::http_client(&url)
             .timeout(POST_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|_| "no HTTP client for RELINK_COMMANDS_URL can be made")?;
+            .map_err(|_| "RELINK_COMMANDS_URL is https://, and this machine has no certificates of authorities")?;
         Ok(Self { client, url, key })
     }
 

@@ -17,10 +17,28 @@ use relink_postgres::PostgresStore;
 use relink_rabbitmq::{RabbitConfig, TopologyError, Verified};
 use relink_sqlite::SqliteStore;
 use relink_stripe::client::Client;
+use relink_tls::is_this_machine;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::settings::{Choices, Database, Stripe};
+
+/// A client that posts to one URL of the operator's.
+pub(crate) fn http_client(to: &reqwest::Url) -> reqwest::ClientBuilder {
+    let mut client = reqwest::Client::builder()
+        .user_agent(concat!("relink/", env!("CARGO_PKG_VERSION")))
+        // What is signed, or told of traces, goes nowhere else.
+        .redirect(reqwest::redirect::Policy::none());
+    if to.host_str().is_some_and(is_this_machine) {
+        // A proxy of the environment could not reach this host's own loopback.
+        client = client.no_proxy();
+    }
+    if to.scheme() == "http" {
+        // No TLS, so a container without root certificates will do.
+        client = client.tls_certs_only([]);
+    }
+    client
+}
 
 /// Our clock, for crates that take it as a function.
 pub(crate) fn now_unix_ms() -> i64 {

@@ -30,18 +30,18 @@ const COPY: &str = "INSERT INTO authorizations (scope, id, provisional, health, 
     FROM accounts, generate_series(1, $copies) AS n WHERE state IS NOT NULL; \
     CLUSTER authorizations USING authorizations_pkey; CLUSTER accounts USING accounts_pkey";
 
-/// A day of both: ten rows of each kind an account in thirty days.
+/// A day of both, of every account that it is the turn of.
 const DAY: &str = "INSERT INTO inbox (day, id, scope, kind, at_s, verdict, decided_ms) \
     SELECT current_date - $day, 'evt_' || md5(id || '$day'), scope, \
         'financial_connections.account.refreshed_balance', \
         extract(epoch FROM current_date - $day), 'unchanged', 0 \
-    FROM accounts WHERE hashtext(id || '$day') % 3 = 0; \
+    FROM accounts WHERE hashtext(id || '$day') % $apart = 0; \
     INSERT INTO history (day, scope, home, provisional, account, input, kind, at_s, decided_ms, \
         verdict, note, commands) \
     SELECT current_date - $day, scope, coalesce(home, id), false, id, \
         'evt_' || md5(id || '$day'), 'financial_connections.account.refreshed_balance', \
         extract(epoch FROM current_date - $day), 0, 'unchanged', '', '{}' \
-    FROM accounts WHERE hashtext(id || '$day') % 3 = 0";
+    FROM accounts WHERE hashtext(id || '$day') % $apart = 0";
 
 /// Messages that are parked while an operator looks.
 const PARKED: usize = 5_000;
@@ -51,7 +51,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
     let before = format!("{} authorizations", plan.authorizations);
     turns(&place, plan, report, &mut supply, &before).await;
     let began = Instant::now();
-    grow(&place, plan.copies).await;
+    grow(&place, plan).await;
     report.note(format!("Growth: rows were made in {:.0} s.", began.elapsed().as_secs_f64()));
     sizes(&place, report).await;
     look(&place, report).await;
@@ -77,16 +77,18 @@ async fn turns(place: &Place, plan: &Plan, report: &Report, supply: &mut Supply,
     }
 }
 
-async fn grow(place: &Place, copies: usize) {
+async fn grow(place: &Place, plan: &Plan) {
     let database = place.database().await;
-    let batch = COPY.replace("$copies", &copies.to_string());
+    let batch = COPY.replace("$copies", &plan.copies.to_string());
     database.batch_execute(&batch).await.unwrap();
     // As the scheduler makes them.
     for day in 1..=DAYS {
         let make = "SELECT relink_make_day(parent, current_date - $1::integer) \
             FROM unnest(ARRAY['inbox', 'history']) AS parent";
         database.execute(make, &[&day]).await.unwrap();
-        database.batch_execute(&DAY.replace("$day", &day.to_string())).await.unwrap();
+        let rows = DAY.replace("$day", &day.to_string());
+        let rows = rows.replace("$apart", &plan.days_apart.to_string());
+        database.batch_execute(&rows).await.unwrap();
         crate::tell(&format!("growth: {day} of {DAYS} days"));
     }
     // Each by itself: VACUUM runs in no transaction.

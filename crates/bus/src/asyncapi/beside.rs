@@ -30,7 +30,11 @@ fn header_schema(name: &str) -> Value {
         header::RECEIVED_AT => {
             of("integer", "When it was received or read, Unix milliseconds of Relink's clock.")
         }
-        header::TRACEPARENT => of("string", "W3C Trace Context, as it came with the webhook."),
+        header::TRACEPARENT => of(
+            "string",
+            "W3C Trace Context: the span that sent it, where Relink tells traces; else as it came \
+             with the webhook.",
+        ),
         header::PUBLISH => of("integer", "Of no meaning to a consumer."),
         header::ATTEMPTS => count("How many times it was tried again."),
         header::REQUEUES => count("How many times a person has put it back."),

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
             accounts += held.accounts;
             cut_off += usize::from(!held.complete);
             if args.json || !held.complete {
-                say(line(holder, &held, args.json));
+                say(line(holder, &held, args.json))?;
             }
             progress.one_more();
             progress.say(&counted(accounts as u64, "account"));
@@ -68,12 +68,12 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
     progress.end();
     let (count, written) = (holders.len(), args.write);
     if args.json {
-        say(json!({ "written": written, "holders": count, "accounts": accounts }));
+        say(json!({ "written": written, "holders": count, "accounts": accounts }))?;
     } else {
         let what = if written { "published" } else { "to publish; nothing was, add --write" };
         let (accounts, holders) =
             (counted(accounts as u64, "account"), counted(count as u64, "holder"));
-        say(format!("{accounts} of {holders} {what}"));
+        say(format!("{accounts} of {holders} {what}"))?;
     }
     if cut_off > 0 {
         return Err(Failure::no(format!(

@@ -1,7 +1,7 @@
 //! `relink catch-up`: publishes the events that Stripe has made and the ledger does not hold.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::Registry;
 use relink_bus::envelope::rfc3339;
@@ -60,25 +60,25 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     let when = Since { undelivered: Second(now), all: since };
     let found = watched(&catch_up, when, args.json).await?;
     if args.json {
-        say(json!({
+        return say(json!({
             "since": since.0, "written": args.write,
             "missed": found.missed, "known": found.known, "refused": found.refused,
         }));
-        return Ok(());
     }
     let what = if args.write { "published" } else { "to publish; nothing was, add --write" };
     let from = rfc3339(since.as_time());
     let missed = counted(found.missed, "event");
-    say(format!("{missed} {what} ({} known, since {from})", found.known));
-    Ok(())
+    say(format!("{missed} {what} ({} known, since {from})", found.known))
 }
 
 /// Catches up, tells what is missing, and shows how many events have been compared.
 async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, Failure> {
     let progress = Progress::of(json, "events compared", None);
-    let missing = AtomicU64::new(0);
+    let (missing, unsaid) = (AtomicU64::new(0), Mutex::new(None));
     let tell = |missed: &Missed| {
-        say(line(missed, json));
+        if let Err(failure) = say(line(missed, json)) {
+            unsaid.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        }
         let missing = missing.fetch_add(1, Ordering::Relaxed) + 1;
         progress.say(&format!("{missing} missing"));
     };
@@ -86,6 +86,10 @@ async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, 
     let count = async {
         let of = |result: &str| catch_up.events.with_label_values(&[result]).get();
         loop {
+            // Whoever cannot be told what is missing does not get it published unseen.
+            if let Some(failure) = unsaid.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return failure;
+            }
             progress.at(of("known") + of("refused") + missing.load(Ordering::Relaxed));
             tokio::time::sleep(TICK).await;
         }
@@ -93,10 +97,14 @@ async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, 
     let both = async {
         tokio::select! {
             found = work => found,
-            () = count => Err(Failure::software("counting does not end")),
+            failure = count => Err(failure),
         }
     };
-    progress.during(both).await
+    let found = progress.during(both).await?;
+    match unsaid.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure),
+        None => Ok(found),
+    }
 }
 
 fn line(missed: &Missed, as_json: bool) -> String {

@@ -39,8 +39,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     let all = store.count_unheard(begin).await.map_err(Failure::unavailable)?;
     let rate = stripe.reads_per_second;
     let Some(amqp) = amqp else {
-        show(all, rate, args.json);
-        return Ok(());
+        return show(all, rate, args.json);
     };
     let (client, budget) = with_stripe::client(stripe)?;
     let publisher = with_stripe::publisher(amqp).await?;
@@ -59,23 +58,21 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     };
     progress.end();
     let Some(walked) = walked else {
-        return Err(Failure::no("stopped; the next run goes on from there"));
+        return Err(Failure::interrupted_and("the next run goes on from there"));
     };
     let walked = walked.map_err(Failure::unavailable)?;
     if args.json {
-        say(json!({ "written": true, "read": walked.accounts, "skipped": walked.skipped }));
+        say(json!({ "written": true, "read": walked.accounts, "skipped": walked.skipped }))
     } else {
         let skipped = walked.skipped;
         let read = counted(walked.accounts, "account");
-        say(format!("{read} read and published, {skipped} skipped"));
+        say(format!("{read} read and published, {skipped} skipped"))
     }
-    Ok(())
 }
 
-fn show(all: i64, rate: f64, as_json: bool) {
+fn show(all: i64, rate: f64, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        say(json!({ "written": false, "to_read": all }));
-        return;
+        return say(json!({ "written": false, "to_read": all }));
     }
     #[expect(
         clippy::cast_precision_loss,
@@ -88,5 +85,5 @@ fn show(all: i64, rate: f64, as_json: bool) {
         "{} to read, about {} at {rate} reads a second; nothing was, add --write",
         counted(all.unsigned_abs(), "account"),
         counted(minutes, "minute")
-    ));
+    ))
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{AmqpArgs, StripeArgs};
 use crate::failure::Failure;
+use crate::output::print;
 use crate::progress::{above, stderr};
 use crate::settings::{Database, Problems, Stripe};
 use crate::wiring;
@@ -110,7 +111,7 @@ impl Publisher for Nowhere {
     }
 }
 
-/// One line on standard output.
-pub(super) fn say(text: impl std::fmt::Display) {
-    let _ = above(|| writeln!(std::io::stdout(), "{text}"));
+/// One line on standard output; a reader that has seen enough is no failure.
+pub(super) fn say(text: impl std::fmt::Display) -> Result<(), Failure> {
+    above(|| print(&text.to_string()))
 }

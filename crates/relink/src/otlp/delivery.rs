@@ -6,12 +6,13 @@ use bytes::Bytes;
 use prometheus::{IntCounter, IntCounterVec};
 use relink_bus::trace::Span;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Origin, refused_spans};
+use crate::wiring;
 
 /// Most spans in a request, as OpenTelemetry's own exporters have it: half a mebibyte.
 const BATCH_MAX: usize = 512;
@@ -62,11 +63,7 @@ impl Delivery {
         origin: Origin,
         spans: IntCounterVec,
     ) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .timeout(ANSWER_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("relink/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let client = wiring::http_client(&url).timeout(ANSWER_TIMEOUT).build()?;
         let counter = |result: &str| spans.with_label_values(&[result]);
         let (exported, dropped) = (counter("exported"), counter("dropped"));
         Ok(Self { client, url, origin, exported, dropped, trouble: Trouble::default() })
