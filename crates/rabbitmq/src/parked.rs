@@ -1,9 +1,9 @@
 //! Parked messages, looked at and dealt with one by one.
 //!
 //! A walk takes each message with `basic.get` on one channel, a few ahead of the one it looks at,
-//! and acknowledges none but those that are dealt with: a requeued one after its copy was confirmed, a removed one after it was
-//! recorded. The rest is handed back at the end, and by the broker itself where this process or
-//! the connection ends before that. No plugin is needed.
+//! and acknowledges none but those that are dealt with: a requeued one after its copy was
+//! confirmed, a removed one after it was recorded. The rest is handed back at the end, and by the
+//! broker itself where this process or the connection ends before that. No plugin is needed.
 //!
 //! What one walk holds no other connection can see, so whoever looks has the [desk](crate::desk)
 //! to himself.

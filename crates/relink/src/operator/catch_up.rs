@@ -86,7 +86,7 @@ async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, 
     let count = async {
         let of = |result: &str| catch_up.events.with_label_values(&[result]).get();
         loop {
-            // Whoever cannot be told what is missing does not get it published unseen.
+            // Whoever cannot be told what is missing shall not wait for the end of it.
             if let Some(failure) = unsaid.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return failure;
             }
