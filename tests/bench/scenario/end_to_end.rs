@@ -50,7 +50,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
             let slice = supply.slice(2 * rate * plan.seconds);
             distinct += slice.events.len();
             let turn = Turn { roles: &roles, place: &place, platform: &platform };
-            let (sample, behind) = turn.take(&slice, rate, connections).await;
+            let (sample, behind) = turn.take(&slice, distinct, rate, connections).await;
             report.add("end to end", &format!("{rate}/s"), RELINK, sample);
             report.note(format!(
                 "End to end at {rate}/s: settled {:.2} s after the last webhook was answered.",
@@ -102,7 +102,13 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn take(&self, slice: &Slice, rate: usize, connections: usize) -> (Sample, Duration) {
+    async fn take(
+        &self,
+        slice: &Slice,
+        distinct: usize,
+        rate: usize,
+        connections: usize,
+    ) -> (Sample, Duration) {
         self.platform.forget().await;
         let requests = requests(slice.events.iter().map(|event| &event.body));
         let watch = Watch::begin(self.roles.iter().map(|role| role.process.id()).collect());
@@ -111,7 +117,7 @@ impl Turn<'_> {
         let driven = drive(ingress, &requests, connections, pace, Duration::from_secs(3600)).await;
         assert_eq!((driven.answered.len(), driven.refused), (slice.events.len(), 0));
         let answered = Instant::now();
-        self.settled().await;
+        self.settled(distinct).await;
         let behind = answered.elapsed();
         let settled = driven.took + behind;
         let came = self.platform.times(slice, &driven).await;
@@ -122,8 +128,9 @@ impl Turn<'_> {
         (Sample { course, ..sample }, behind)
     }
 
-    /// Waits until the queues and the outbox are empty and the consumer has got everything.
-    async fn settled(&self) {
+    /// Waits until the queues and the outbox are empty and the consumer has got everything. The
+    /// ledger is asked as well: a queue does not count what a worker has and has not settled.
+    async fn settled(&self, distinct: usize) {
         let (connection, broker) = channel(&self.place.amqp_url).await;
         let database = self.place.database().await;
         let began = Instant::now();
@@ -133,9 +140,10 @@ impl Turn<'_> {
                 left += waiting(&broker, queue).await;
             }
             if left == 0 {
-                let sql = "SELECT count(*) FROM outbox";
+                let sql = "SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM outbox)";
                 let row = database.query_one(sql, &[]).await.unwrap();
-                if row.get::<_, i64>(0) == 0 {
+                let [applied, left]: [i64; 2] = std::array::from_fn(|place| row.get(place));
+                if applied >= i64::try_from(distinct).unwrap() && left == 0 {
                     break;
                 }
             }
