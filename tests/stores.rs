@@ -74,6 +74,7 @@ stamp! {
         accounts_come_longest_unheard_first
         an_id_is_found_in_every_scope
         authorizations_are_listed_page_by_page
+        parts_together_are_the_whole_list
         the_census_counts
         a_probe_passes;
     outlook:

@@ -239,6 +239,28 @@ pub(crate) async fn authorizations_are_listed_page_by_page(store: &dyn Store) {
     }
 }
 
+pub(crate) async fn parts_together_are_the_whole_list(store: &dyn Store) {
+    let all: Vec<Aggregate> =
+        (0..50).map(|number| aggregate(home(&format!("fcauth_{number:02}")), &[])).collect();
+    put(store, &all).await.unwrap();
+    for every in [1, 7, 50, 99] {
+        let ends = store.part_ends(every).await.unwrap();
+        assert!(ends.is_sorted_by_key(|(id, scope)| (id.as_str().to_owned(), scope.to_string())));
+        let (mut parts, mut after) = (Vec::new(), None);
+        for end in ends {
+            let selection = Selection { holder: None, health: None, after, limit: every };
+            let part = store.list(&selection).await.unwrap();
+            let last = part.last().map(|last| (last.key.home.as_str(), &last.key.scope));
+            assert_eq!(last, Some((end.0.as_str(), &end.1)), "every {every}");
+            parts.extend(part);
+            after = Some(end);
+        }
+        let selection = Selection { holder: None, health: None, after, limit: 99 };
+        parts.extend(store.list(&selection).await.unwrap());
+        assert_eq!(parts, all, "every {every}");
+    }
+}
+
 pub(crate) async fn the_census_counts(store: &dyn Store) {
     assert_eq!(store.census().await.unwrap(), relink_engine::store::Census::default());
     let with = |id: &str, health| {

@@ -163,6 +163,7 @@ pub(crate) async fn nobody_is_found_by_reading_the_whole_table(url: String) {
     .await;
     let wanted = Selection { holder: None, health: Some(Health::Expiring), after: None, limit: 20 };
     assert_eq!(store.list(&wanted).await.unwrap().len(), 3);
+    assert_eq!(store.part_ends(6_000).await.unwrap().len(), 3);
     let days = |heard: &[Heard]| -> Vec<i64> {
         heard.iter().map(|one| one.at.0.div_euclid(86_400_000)).collect()
     };

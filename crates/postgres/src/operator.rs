@@ -14,17 +14,19 @@ use crate::sql::Sql;
 
 /// Homes with this id, or with an account with this id.
 pub(crate) const FIND: Sql = Sql {
-    text: "SELECT scope, id, provisional FROM authorizations \
-             WHERE id = $1 AND state IS NOT NULL \
-           UNION SELECT scope, home, provisional FROM accounts \
-             WHERE id = $1 AND home IS NOT NULL \
-           ORDER BY 1, 2 LIMIT 20",
+    text: "SELECT named.scope, named.id, named.provisional, h.state::text FROM ( \
+             SELECT scope, id, provisional FROM authorizations \
+               WHERE id = $1 AND state IS NOT NULL \
+             UNION SELECT scope, home, provisional FROM accounts \
+               WHERE id = $1 AND home IS NOT NULL \
+             ORDER BY 1, 2 LIMIT 20) AS named (scope, id, provisional) \
+           LEFT JOIN authorizations h USING (scope, id)",
     types: &[Type::TEXT],
 };
 
 /// Authorizations in the order of their keys.
 pub(crate) const LIST: Sql = Sql {
-    text: "SELECT scope, id, provisional FROM authorizations \
+    text: "SELECT scope, id, provisional, state::text FROM authorizations \
            WHERE NOT provisional AND state IS NOT NULL \
              AND (id, scope) > ($1, $2) ORDER BY id, scope LIMIT $3",
     types: &[Type::TEXT, Type::TEXT, Type::INT8],
@@ -32,7 +34,7 @@ pub(crate) const LIST: Sql = Sql {
 
 /// The same of one health: apart, so that the index of healths is used.
 pub(crate) const LIST_OF_HEALTH: Sql = Sql {
-    text: "SELECT scope, id, provisional FROM authorizations \
+    text: "SELECT scope, id, provisional, state::text FROM authorizations \
            WHERE NOT provisional AND state IS NOT NULL AND health = $4 \
              AND (id, scope) > ($1, $2) ORDER BY id, scope LIMIT $3",
     types: &[Type::TEXT, Type::TEXT, Type::INT8, Type::TEXT],
@@ -40,10 +42,18 @@ pub(crate) const LIST_OF_HEALTH: Sql = Sql {
 
 /// The same of one holder, and of any health where `$1` is null: apart, so that the index of holders is used.
 pub(crate) const LIST_OF_HOLDER: Sql = Sql {
-    text: "SELECT scope, id, provisional FROM authorizations \
+    text: "SELECT scope, id, provisional, state::text FROM authorizations \
            WHERE NOT provisional AND state IS NOT NULL AND ($1 IS NULL OR health = $1) \
              AND (id, scope) > ($2, $3) AND holder = $5 ORDER BY id, scope LIMIT $4",
     types: &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::TEXT],
+};
+
+/// Every so many authorizations, by their keys: of the index alone, so that those that are only
+/// locks or provisional are counted as well.
+pub(crate) const PART_ENDS: Sql = Sql {
+    text: "SELECT id, scope FROM (SELECT id, scope, row_number() OVER (ORDER BY id, scope) AS n \
+             FROM authorizations) AS numbered WHERE n % $1 = 0 ORDER BY id, scope",
+    types: &[Type::INT8],
 };
 
 /// The latest of a home's history; `$3` null: of all accounts.

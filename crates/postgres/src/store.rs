@@ -9,11 +9,11 @@ use deadpool_postgres::Pool;
 use relink_bus::port::Parked;
 use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::{Aggregate, Health};
-use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
+use relink_core::id::{AccountId, AuthorizationId, CommandId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::outlook::Outlook;
-use relink_engine::row::{headers, home_key, signed_rows};
+use relink_engine::row::{headers, scope, signed_rows};
 use relink_engine::store::{
     CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
@@ -89,16 +89,13 @@ impl PostgresStore {
         within(&self.pool, run).await
     }
 
-    /// The aggregates that rows name by scope, id and whether they are provisional.
-    async fn assemble(&self, rows: &[Row]) -> Result<Vec<Aggregate>, StoreError> {
-        let keys = rows
-            .iter()
-            .map(|row| home_key(row.get(0), row.get(1), row.get(2)))
-            .collect::<Result<Vec<_>, _>>()?;
-        let columns = Keys::of_homes(&keys);
-        let homes = self.run(&sql::LOOK_AT_HOMES, &columns.params()).await?;
-        let accounts = self.run(&sql::LOAD_ACCOUNTS, &columns.params()).await?;
-        Ok(assemble_all(&homes, &accounts)?.into_values().collect())
+    /// The accounts of homes that rows name by scope, id and whether they are provisional.
+    async fn accounts_of(&self, homes: &[Row]) -> Result<Vec<Row>, StoreError> {
+        let mut keys = Keys::default();
+        for row in homes {
+            keys.push(&scope(row.get(0))?, row.get(1));
+        }
+        self.run(&sql::LOAD_ACCOUNTS, &keys.params()).await
     }
 
     async fn healths(&self) -> Result<Vec<(String, i64)>, StoreError> {
@@ -273,7 +270,8 @@ impl Store for PostgresStore {
 
     async fn find(&self, id: &str) -> Result<Vec<Aggregate>, StoreError> {
         let rows = self.run(&operator::FIND, &[&id]).await?;
-        self.assemble(&rows).await
+        let accounts = self.accounts_of(&rows).await?;
+        Ok(assemble_all(&rows, &accounts)?.into_values().collect())
     }
 
     async fn list(&self, wanted: &Selection) -> Result<Vec<Aggregate>, StoreError> {
@@ -294,12 +292,18 @@ impl Store for PostgresStore {
                 self.run(&operator::LIST_OF_HOLDER, params).await?
             }
         };
-        let mut found = self.assemble(&rows).await?;
+        let accounts = self.accounts_of(&rows).await?;
+        let mut found: Vec<_> = assemble_all(&rows, &accounts)?.into_values().collect();
         // As the page was asked for; the map above is ordered otherwise.
         found.sort_by_cached_key(|one| {
             (one.key.home.as_str().to_owned(), one.key.scope.to_string())
         });
         Ok(found)
+    }
+
+    async fn part_ends(&self, every: usize) -> Result<Vec<(AuthorizationId, Scope)>, StoreError> {
+        let rows = self.run(&operator::PART_ENDS, &[&signed_rows(every)]).await?;
+        rows.iter().map(|row| Ok((row.get::<_, &str>(0).into(), scope(row.get(1))?))).collect()
     }
 
     async fn history(

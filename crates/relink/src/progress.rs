@@ -83,6 +83,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// So many more are done.
+    pub(crate) fn more(&self, count: u64) {
+        self.bar.inc(count);
+    }
+
     /// The end is known now.
     pub(crate) fn out_of(&self, total: u64) {
         self.bar.set_length(total);

@@ -1,8 +1,9 @@
 //! `relink forecast`: what will need a relink, by week, bank and health.
 
 mod banks;
+mod readers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -11,11 +12,9 @@ use jiff::tz::TimeZone;
 use relink_core::account::Account;
 use relink_core::aggregate::{Aggregate, Health};
 use relink_core::bank::{Bank, expectation};
-use relink_core::id::Scope;
 use relink_core::observation::Status;
 use relink_core::time::{Second, Time};
 use relink_engine::clock::{Clock as _, SystemClock};
-use relink_engine::store::{Selection, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::explain::health_style;
@@ -25,9 +24,6 @@ use crate::output::{Colours, print};
 use crate::progress::Progress;
 use crate::settings::{Databases, Problems};
 use crate::telemetry::start_logging;
-
-/// Authorizations read at a time.
-const PAGE: usize = 2000;
 
 pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     let mut problems = Problems::default();
@@ -41,8 +37,7 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     let store = super::store(database).await?;
     let now = SystemClock.now();
     let progress = Progress::of(args.json, "authorizations", None);
-    let outlook = Outlook::of(&*store, &banks, now, &progress);
-    let outlook = progress.during(async { outlook.await.map_err(Failure::unavailable) }).await?;
+    let outlook = progress.during(readers::outlook(store, banks, now, &progress)).await?;
     progress.end();
     if args.json {
         let document = outlook.document();
@@ -96,7 +91,7 @@ type Line = (When, String, Health, Says);
 
 #[derive(Default)]
 struct Count {
-    authorizations: BTreeSet<(Scope, String)>,
+    authorizations: u64,
     accounts: u64,
 }
 
@@ -104,39 +99,27 @@ struct Count {
 struct Outlook(BTreeMap<Line, Count>);
 
 impl Outlook {
-    async fn of(
-        store: &dyn Store,
-        banks: &[Bank],
-        now: Time,
-        progress: &Progress,
-    ) -> Result<Self, StoreError> {
-        let mut outlook = Self::default();
-        let mut wanted = Selection { holder: None, health: None, after: None, limit: PAGE };
-        loop {
-            let page = store.list(&wanted).await?;
-            page.iter().for_each(|aggregate| {
-                outlook.add(aggregate, banks, now);
-                progress.one_more();
-            });
-            let last = page.last().filter(|_| page.len() == PAGE);
-            let Some(last) = last.and_then(|last| {
-                Some((last.key.home.authorization()?.clone(), last.key.scope.clone()))
-            }) else {
-                return Ok(outlook);
-            };
-            wanted.after = Some(last);
+    fn merge(&mut self, other: Self) {
+        for (line, count) in other.0 {
+            let sum = self.0.entry(line).or_default();
+            sum.authorizations += count.authorizations;
+            sum.accounts += count.accounts;
         }
     }
 
     fn add(&mut self, aggregate: &Aggregate, banks: &[Bank], now: Time) {
-        let bank = aggregate.institution_name().map_or("unknown bank", |name| name).to_owned();
         let health = aggregate.state.summary.health;
-        let id = (aggregate.key.scope.clone(), aggregate.key.home.as_str().to_owned());
+        let mut accounts: BTreeMap<(When, Says), u64> = BTreeMap::new();
         for account in aggregate.accounts.values() {
-            let Some((when, says)) = outlook_of(aggregate, account, banks, now) else { continue };
-            let count = self.0.entry((when, bank.clone(), health, says)).or_default();
-            count.accounts += 1;
-            count.authorizations.insert(id.clone());
+            if let Some(line) = outlook_of(aggregate, account, banks, now) {
+                *accounts.entry(line).or_default() += 1;
+            }
+        }
+        for ((when, says), accounts) in accounts {
+            let bank = aggregate.institution_name().map_or("unknown bank", |name| name);
+            let count = self.0.entry((when, bank.to_owned(), health, says)).or_default();
+            count.authorizations += 1;
+            count.accounts += accounts;
         }
     }
 
@@ -151,7 +134,7 @@ impl Outlook {
             head.0, head.1, head.2, head.3, head.4, head.5
         );
         for ((when, name, health, says), count) in &self.0 {
-            let (authorizations, accounts) = (count.authorizations.len(), count.accounts);
+            let (authorizations, accounts) = (count.authorizations, count.accounts);
             let (when, says) = (words(*when), says.words());
             let health = colours.paint(&format!("{:<15}", health.as_str()), health_style(*health));
             // Writing to a String cannot fail.
@@ -177,7 +160,7 @@ impl Outlook {
             json!({
                 "when": when, "week": week, "bank": bank, "health": health.as_str(),
                 "says": says.as_str(), "accounts": count.accounts,
-                "authorizations": count.authorizations.len(),
+                "authorizations": count.authorizations,
             })
         };
         json!({ "lines": self.0.iter().map(line).collect::<Vec<_>>() })
