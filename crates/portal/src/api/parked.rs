@@ -127,12 +127,14 @@ async fn requeue(State(portal): State<Portal>, request: Request) -> Response {
         };
         let (filter, reach) = (choice.filter()?, reach(body.limit)?);
         if !body.write {
-            return preview(portal.desk.list(&filter, reach).await?.messages);
+            let found = portal.desk.list(&filter, reach).await?.messages;
+            return changed(false, &filter, reach, found.iter().map(ParkedBody::from).collect());
         }
         let mut told = Vec::new();
         let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
         let walked = portal.desk.requeue(&filter, reach, PAUSE, &mut tell).await;
-        done("requeued", caller, walked, told)
+        done("requeued", caller, walked)?;
+        changed(true, &filter, reach, told)
     })
     .await
 }
@@ -154,12 +156,14 @@ async fn drop_some(State(portal): State<Portal>, request: Request) -> Response {
         };
         let (filter, reach) = (choice.filter()?, reach(body.limit)?);
         if !body.write {
-            return preview(portal.desk.list(&filter, reach).await?.messages);
+            let found = portal.desk.list(&filter, reach).await?.messages;
+            return changed(false, &filter, reach, found.iter().map(ParkedBody::from).collect());
         }
         let mut told = Vec::new();
         let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
         let walked = portal.desk.drop_messages(&filter, reach, &reason, &mut tell).await;
-        done("dropped", caller, walked, told)
+        done("dropped", caller, walked)?;
+        changed(true, &filter, reach, told)
     })
     .await
 }
@@ -222,22 +226,16 @@ fn reach(limit: Option<usize>) -> Result<Reach, Problem> {
     fits.then_some(reach).ok_or(Problem::Malformed("The limit of a change is 1 to 500."))
 }
 
-fn preview(messages: Vec<ParkedMessage>) -> Answer {
-    changed(false, messages.iter().map(ParkedBody::from).collect())
+fn changed(written: bool, filter: &ParkedFilter, reach: Reach, data: Vec<ParkedBody>) -> Answer {
+    let body = ParkedChangedBody::of(written, &filter.ids, reach.at_most, data);
+    Ok(Json(body).into_response())
 }
 
-fn done(what: &str, caller: &Caller, walked: Walked, told: Vec<ParkedBody>) -> Answer {
+/// Says who did how much; a walk that met trouble is none that was done.
+fn done(what: &str, caller: &Caller, walked: Walked) -> Result<(), Problem> {
     // The token's name is of no use but to tell tokens apart.
     tracing::info!(caller = caller.name, count = walked.carried_out, what, "parked messages");
-    match walked.trouble {
-        Some(trouble) => Err(trouble.into()),
-        None => changed(true, told),
-    }
-}
-
-fn changed(written: bool, data: Vec<ParkedBody>) -> Answer {
-    let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok(Json(ParkedChangedBody { written, count, data }).into_response())
+    walked.trouble.map_or(Ok(()), |trouble| Err(trouble.into()))
 }
 
 impl From<ParkedError> for Problem {

@@ -1,5 +1,7 @@
 //! What the API takes and answers about parked messages. Times are Unix seconds.
 
+use std::sync::Arc;
+
 use relink_bus::parked::ParkedMessage;
 use relink_engine::parked::{masked, shown};
 use schemars::JsonSchema;
@@ -158,6 +160,19 @@ pub(crate) struct ParkedChangedBody {
     pub(crate) count: u64,
     /// Which.
     pub(crate) data: Vec<ParkedBody>,
+    /// Ids that were given and that none of the chosen messages has: not parked, or not any more.
+    /// Empty where the limit was reached, since nobody looked further.
+    pub(crate) not_found: Vec<String>,
+}
+
+impl ParkedChangedBody {
+    pub(crate) fn of(written: bool, ids: &[Arc<str>], limit: usize, data: Vec<ParkedBody>) -> Self {
+        let ids = if data.len() < limit { ids } else { &[] };
+        let found =
+            |id: &str| data.iter().any(|one| one.id == id || one.message.as_deref() == Some(id));
+        let not_found = ids.iter().filter(|id| !found(id)).map(|id| id.as_ref().into()).collect();
+        Self { written, count: u64::try_from(data.len()).unwrap_or(u64::MAX), data, not_found }
+    }
 }
 
 fn seconds(milliseconds: i64) -> i64 {

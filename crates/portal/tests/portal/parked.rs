@@ -111,9 +111,11 @@ async fn a_change_is_shown_first_and_then_made() {
     let (_, shown) = call.post("parked/requeue", &json!({ "ids": ["evt_2"] }), None).await;
     assert_eq!((&shown["written"], messages(&shown)), (&json!(false), vec!["evt_2"]));
     assert_eq!(call.get("parked").await.1["total"], 3);
-    let body = json!({ "ids": ["evt_2"], "write": true });
+    assert_eq!(shown["not_found"], json!([]));
+    let body = json!({ "ids": ["evt_4", "evt_2"], "write": true });
     let (_, made) = call.post("parked/requeue", &body, None).await;
     assert_eq!((&made["written"], messages(&made)), (&json!(true), vec!["evt_2"]));
+    assert_eq!(made["not_found"], json!(["evt_4"]));
     assert_eq!(messages(&call.get("parked").await.1), ["evt_1", "evt_3"]);
     let counts = stand.store.parked_counts().await.unwrap();
     assert!(counts.iter().any(|one| one.is_marked && one.count == 1), "{counts:?}");
@@ -121,6 +123,9 @@ async fn a_change_is_shown_first_and_then_made() {
     let mut body = json!({ "parked_for": "constraint", "limit": 1, "reason": "made by a test" });
     let (_, shown) = call.post("parked/drop", &body, None).await;
     assert_eq!((&shown["written"], messages(&shown)), (&json!(false), vec!["evt_1"]));
+    let few = json!({ "ids": ["evt_1", "evt_3"], "limit": 1 });
+    let (_, shown) = call.post("parked/requeue", &few, None).await;
+    assert_eq!((messages(&shown), &shown["not_found"]), (vec!["evt_1"], &json!([])));
     body["write"] = json!(true);
     assert_eq!(messages(&call.post("parked/drop", &body, None).await.1), ["evt_1"]);
     assert_eq!(messages(&call.get("parked").await.1), ["evt_3"]);
