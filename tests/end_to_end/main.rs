@@ -152,6 +152,16 @@ fn an_interruption_leaves_a_tidy_screen() {
 }
 
 #[test]
+fn an_interrupted_search_says_how_many_runs_held() {
+    without_servers(progress::an_interrupted_search_says_how_many_runs_held);
+}
+
+#[test]
+fn whoever_waits_for_a_server_sees_it_and_may_leave() {
+    without_servers(progress::whoever_waits_for_a_server_sees_it_and_may_leave);
+}
+
+#[test]
 fn what_is_said_meanwhile_stands_above() {
     without_servers(progress::what_is_said_meanwhile_stands_above);
 }

@@ -14,6 +14,8 @@ use relink_tests::stage::Stage;
 use relink_tests::wait::until;
 use serde_json::{Value, json};
 
+use crate::progress::before_a_terminal;
+
 const CREATED: &str = "financial_connections.account.created";
 
 /// Enough that a kill falls into the middle of them.
@@ -231,6 +233,26 @@ async fn a_dropped_command_is_explained(foreign: &mut Foreign, settings: &Settin
     }
 }
 
+/// Ctrl-C in the middle: every message is in one of the two queues, none in both, and it is told
+/// how many were put back; that number is the answer.
+async fn interrupted_at_a_broker(foreign: &mut Foreign, settings: &Settings) -> u64 {
+    let queues = ["relink.lifecycle", "relink.lifecycle.parked"];
+    let mut settings = settings.clone();
+    settings.push(("TERM", "xterm".to_owned()));
+    let arguments = ["parked", "requeue", "--all", "--write", "--rate", "30"];
+    let shown = before_a_terminal(&arguments, &settings, (" requeued", "\\x03")).await;
+    let (code, rest) = (shown.code, shown.rest());
+    assert_eq!(code, 130, "{rest}");
+    let told = rest.lines().last().unwrap().strip_prefix("relink: interrupted: ").unwrap();
+    let (count, told) = told.split_once(' ').unwrap();
+    assert_eq!(told, "requeued, the others stay parked; run it again");
+    let requeued = count.parse().unwrap();
+    let counts = foreign.counts(&queues).await;
+    let there = queues.map(|queue| counts[queue]);
+    assert_eq!(there, [requeued, MANY as u64 - requeued], "{rest}");
+    requeued
+}
+
 /// `kill -9` in the middle: every message is in one of the two queues, and no more than the one
 /// in hand in both.
 async fn killed_at_a_broker(
@@ -245,10 +267,11 @@ async fn killed_at_a_broker(
     }
     until_parked(MANY, 1, settings).await;
     worker.process.stop().await;
+    let before = interrupted_at_a_broker(foreign, settings).await;
     let arguments = ["parked", "requeue", "--all", "--write", "--rate", "100"];
     let requeuing = Process::start(&place.folder, "requeue", &arguments, settings);
     until(async || match foreign.counts(&["relink.lifecycle"]).await["relink.lifecycle"] {
-        count if count >= 20 => Ok(()),
+        count if count >= before + 20 => Ok(()),
         count => Err(format!("{count} are put back")),
     })
     .await;

@@ -1,5 +1,7 @@
 //! Signals: the first one drains, the second one ends at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +43,51 @@ pub(crate) fn on_signal() -> Result<CancellationToken, Failure> {
 #[expect(clippy::disallowed_methods, reason = "the operator insists: nothing may hold it up")]
 pub(crate) fn end_at_once() -> ! {
     std::process::exit(130)
+}
+
+/// Ctrl-C before a command that somebody looks on: the first one asks the work under way to end;
+/// where none is under way that heeds it, and at the second one, the process ends where it stands.
+#[derive(Default)]
+pub(crate) struct Interrupts {
+    asked: CancellationToken,
+    is_heeded: AtomicBool,
+}
+
+impl Interrupts {
+    /// Watches from now on, until the process ends: who has once asked for signals gets them for
+    /// good. `leave` is done before the process ends at a first one, as far as that is soon.
+    pub(crate) fn watched(leave: fn()) -> Arc<Self> {
+        let watched = Arc::<Self>::default();
+        let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return watched };
+        let interrupts = Arc::clone(&watched);
+        tokio::spawn(async move {
+            while interrupt.recv().await.is_some() {
+                if interrupts.asked.is_cancelled() {
+                    // The work may be held up by a reader that has stopped to read.
+                    end_at_once();
+                }
+                if !interrupts.is_heeded.load(Ordering::Relaxed) {
+                    leave();
+                    end_at_once();
+                }
+                interrupts.asked.cancel();
+            }
+        });
+        watched
+    }
+
+    /// Does work that ends once somebody asks for it, by itself or because it is let go.
+    pub(crate) async fn heeding<T>(&self, work: impl Future<Output = T>) -> T {
+        self.is_heeded.store(true, Ordering::Relaxed);
+        let done = work.await;
+        self.is_heeded.store(false, Ordering::Relaxed);
+        done
+    }
+
+    /// Once somebody has asked for it.
+    pub(crate) async fn asked(&self) {
+        self.asked.cancelled().await;
+    }
 }
 
 /// Runs the work to its end; once told to stop it has `drain` left. Returns what is left of that.
