@@ -232,6 +232,11 @@ fn the_doctor_names_what_is_wrong_with_stripe() {
 }
 
 #[test]
+fn the_doctor_asks_the_collector_of_traces() {
+    without_servers(doctor::a_collector);
+}
+
+#[test]
 fn the_doctor_tells_settings_that_cannot_work() {
     without_servers(doctor::wrong_settings);
 }

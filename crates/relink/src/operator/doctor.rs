@@ -11,6 +11,7 @@ mod line;
 mod permission;
 mod settings;
 mod stripe;
+mod traces;
 
 use std::time::Duration;
 
@@ -73,18 +74,24 @@ async fn look(named: &Named, wanted: &[Wanted], longest: Span, lines: &mut Vec<L
         events::look(store.as_deref(), named.stripe.as_ref(), now, lines).await;
     };
     let broker = async |lines: &mut Vec<Line>| broker::look(named, wanted, lines).await;
+    let traces = async |lines: &mut Vec<Line>| {
+        if let Some(collector) = &named.collector {
+            traces::look(collector.as_ref(), lines).await;
+        }
+    };
     let is_served = named.broker.is_some();
     let of_broker: &[Check] = if is_served { &broker::CHECKS } else { &[] };
     let of_database = database::checks(named.database.as_ref());
     let for_stripe = needs(lines, Check::SettingsStripe);
     let for_events = needs(lines, Check::SettingsDatabase);
-    let (mut told, more, others, last) = tokio::join!(
+    let (mut told, events, broker, database, traces) = tokio::join!(
         section(&stripe::CHECKS, &for_stripe, stripe),
         section(&events::CHECKS, &for_events, events),
         section(of_broker, "not checked: the broker has to let us in first", broker),
         section(of_database, "not checked: server and schema have to be right first", database),
+        section(&traces::CHECKS, "not checked: settings.process has to be right first", traces),
     );
-    told.extend(more.into_iter().chain(others).chain(last));
+    told.extend(events.into_iter().chain(broker).chain(database).chain(traces));
     lines.extend(told);
     lines.extend(database::parked(store.clone(), named.database.as_ref(), is_served).await);
     lines.sort_by_key(|line| line.check);
