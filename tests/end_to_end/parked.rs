@@ -166,6 +166,7 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
     the_status_is_watched(stage, &settings).await;
+    a_missing_queue_is_told_beside_the_others(&mut foreign, &place, &settings).await;
     secrets_are_masked(&mut foreign, &settings).await;
     a_dropped_command_is_explained(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
@@ -187,6 +188,34 @@ async fn the_status_is_watched(stage: &Stage, settings: &Settings) {
     watching.stop().await;
     let (code, _, said) = told(&["status", "--watch", "0"], settings).await;
     assert!(code == 64 && said.contains("--watch"), "{said}");
+}
+
+/// Queues that are gone hide nothing of the others.
+async fn a_missing_queue_is_told_beside_the_others(
+    foreign: &mut Foreign,
+    place: &Place,
+    settings: &Settings,
+) {
+    for rung in ["15s", "2m"] {
+        foreign.delete(&format!("relink.upcoming.retry.{rung}")).await;
+    }
+    let (code, table, said) = told(&["status"], settings).await;
+    assert_eq!(code, 0, "{said}");
+    let lacks = "upcoming        0 ready, 0 to be tried again, 0 parked; relink.upcoming.retry.15s, \
+                 relink.upcoming.retry.2m are missing; run `relink migrate`\n";
+    assert!(table.contains(lacks), "{table}");
+    assert!(
+        table.contains("\nfollowup        0 ready, 0 to be tried again, 0 parked\n"),
+        "{table}"
+    );
+    assert!(table.contains("1 ignored(dropped)"), "{table}");
+    let (_, status, _) = told(&["status", "--json"], settings).await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let missing = |number: usize| status["queues"][number]["missing"].as_array().unwrap().len();
+    assert_eq!([0, 1, 2].map(missing), [0, 2, 0], "{status}");
+    place.migrate().await;
+    let (_, table, _) = told(&["status"], settings).await;
+    assert!(!table.contains("missing"), "{table}");
 }
 
 /// A body that was cut off, and a type that is a key: nothing of either is printed.

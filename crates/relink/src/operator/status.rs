@@ -131,7 +131,7 @@ impl Status {
         let queues = self.depths.iter().map(|depth| {
             json!({
                 "queue": depth.queue.short_name(), "ready": depth.ready,
-                "retrying": depth.retrying, "parked": depth.parked,
+                "retrying": depth.retrying, "parked": depth.parked, "missing": depth.missing,
             })
         });
         let named = |counts: &[(String, i64)]| -> Value {
@@ -196,11 +196,12 @@ impl Status {
         let _ = writeln!(text, "observations    {}", self.books.observations);
         let _ = writeln!(text, "\nin flight       {}", self.in_flight());
         for depth in &self.depths {
-            let Depth { queue, ready, retrying, parked } = depth;
+            let Depth { queue, ready, retrying, parked, .. } = depth;
             let queue = queue.short_name();
+            let lacks = depth.lacks().map_or_else(String::new, |lacks| format!("; {lacks}"));
             let _ = writeln!(
                 text,
-                "{queue:<14}  {ready} ready, {retrying} to be tried again, {parked} parked"
+                "{queue:<14}  {ready} ready, {retrying} to be tried again, {parked} parked{lacks}"
             );
         }
         let (depth, age) = (self.census.outbox_depth, self.outbox_age_seconds());
