@@ -264,8 +264,27 @@ async fn a_dropped_command_is_explained(foreign: &mut Foreign, settings: &Settin
 
 /// Ctrl-C in the middle: every message is in one of the two queues, none in both, and it is told
 /// how many were put back; that number is the answer.
-async fn interrupted_at_a_broker(foreign: &mut Foreign, settings: &Settings) -> u64 {
+async fn interrupted_at_a_broker(foreign: &mut Foreign, place: &Place, settings: &Settings) -> u64 {
     let queues = ["relink.lifecycle", "relink.lifecycle.parked"];
+    // A script that sends the signal gets the same as a document.
+    let script = ["parked", "requeue", "--all", "--write", "--rate", "30", "--json"];
+    let mut requeuing = Process::start(&place.folder, "interrupted", &script, settings);
+    until(async || match foreign.counts(&queues).await[queues[0]] {
+        0 => Err("none is put back".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    requeuing.signal("INT").await;
+    assert_eq!(requeuing.wait().await.code(), Some(130), "{}", requeuing.log());
+    let done: Value = serde_json::from_str(&requeuing.out()).unwrap();
+    let by_script = done["count"].as_u64().unwrap();
+    assert_eq!(
+        (&done["interrupted"], done["messages"].as_array().unwrap().len() as u64),
+        (&json!(true), by_script)
+    );
+    let counts = foreign.counts(&queues).await;
+    assert_eq!(queues.map(|queue| counts[queue]), [by_script, MANY as u64 - by_script]);
+
     let mut settings = settings.clone();
     settings.push(("TERM", "xterm".to_owned()));
     let arguments = ["parked", "requeue", "--all", "--write", "--rate", "30"];
@@ -275,7 +294,7 @@ async fn interrupted_at_a_broker(foreign: &mut Foreign, settings: &Settings) -> 
     let told = rest.lines().last().unwrap().strip_prefix("relink: interrupted: ").unwrap();
     let (count, told) = told.split_once(' ').unwrap();
     assert_eq!(told, "requeued, the others stay parked; run it again");
-    let requeued = count.parse().unwrap();
+    let requeued = by_script + count.parse::<u64>().unwrap();
     let counts = foreign.counts(&queues).await;
     let there = queues.map(|queue| counts[queue]);
     assert_eq!(there, [requeued, MANY as u64 - requeued], "{rest}");
@@ -296,7 +315,7 @@ async fn killed_at_a_broker(
     }
     until_parked(MANY, 1, settings).await;
     worker.process.stop().await;
-    let before = interrupted_at_a_broker(foreign, settings).await;
+    let before = interrupted_at_a_broker(foreign, place, settings).await;
     let arguments = ["parked", "requeue", "--all", "--write", "--rate", "100"];
     let requeuing = Process::start(&place.folder, "requeue", &arguments, settings);
     until(async || match foreign.counts(&["relink.lifecycle"]).await["relink.lifecycle"] {

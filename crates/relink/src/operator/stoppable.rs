@@ -87,7 +87,8 @@ mod tests {
     use bytes::Bytes;
     use relink_bus::message::{Delivery, Headers, Receipt};
     use relink_engine::clock::SystemClock;
-    use relink_engine::parked::{Desk, ParkedFilter};
+    use relink_engine::parked::{Desk, DropReason, ParkedFilter};
+    use relink_sqlite::SqliteStore;
 
     use super::super::where_parked::ALL;
     use super::*;
@@ -150,8 +151,8 @@ mod tests {
         }
     }
 
-    /// Requeues all; says stop while the message with this number is in hand.
-    async fn requeued(pile: Pile, stop_at: usize) -> (u64, usize, bool) {
+    /// Requeues all, or drops them; says stop while the message with this number is in hand.
+    async fn dealt_with(pile: Pile, stop_at: usize, drops: bool) -> (u64, usize, bool) {
         let (pile, stop) = (Arc::new(pile), CancellationToken::new());
         let lot = Arc::new(Stoppable::new(Arc::clone(&pile) as _, stop.clone()));
         if stop_at == 0 {
@@ -159,7 +160,7 @@ mod tests {
         }
         let desk = Desk {
             lot: Arc::clone(&lot) as _,
-            store: None,
+            store: Some(Arc::new(SqliteStore::in_memory().unwrap())),
             decode: |_| None,
             clock: Arc::new(SystemClock),
         };
@@ -170,7 +171,12 @@ mod tests {
                 stop.cancel();
             }
         };
-        let walked = desk.requeue(&ParkedFilter::default(), ALL, Duration::ZERO, &mut tell).await;
+        let (all, reason) = (ParkedFilter::default(), DropReason::new("of a test").unwrap());
+        let walked = match drops {
+            true => desk.drop_messages(&all, ALL, &reason, &mut tell).await,
+            false => desk.requeue(&all, ALL, Duration::ZERO, &mut tell).await,
+        };
+        assert_eq!(walked.trouble, None);
         let dealt_with = pile.dealt_with.lock().unwrap().len();
         (walked.carried_out, dealt_with, lot.was_stopped())
     }
@@ -181,16 +187,18 @@ mod tests {
 
     #[tokio::test]
     async fn the_message_in_hand_is_dealt_with_and_the_others_stay() {
-        assert_eq!(requeued(pile(5), 3).await, (3, 3, true));
-        assert_eq!(requeued(pile(5), 7).await, (7, 7, true), "in the second queue");
-        assert_eq!(requeued(pile(5), 0).await, (0, 0, true));
+        for drops in [false, true] {
+            assert_eq!(dealt_with(pile(5), 3, drops).await, (3, 3, true));
+            assert_eq!(dealt_with(pile(5), 7, drops).await, (7, 7, true), "in the second queue");
+            assert_eq!(dealt_with(pile(5), 0, drops).await, (0, 0, true));
+        }
     }
 
     #[tokio::test]
     async fn who_says_stop_at_the_very_last_one_has_left_nothing() {
         let all = 5 * WorkQueue::ALL.len();
-        assert_eq!(requeued(pile(5), all).await, (15, 15, false));
-        assert_eq!(requeued(pile(5), all + 1).await, (15, 15, false));
+        assert_eq!(dealt_with(pile(5), all, false).await, (15, 15, false));
+        assert_eq!(dealt_with(pile(5), all + 1, true).await, (15, 15, false));
     }
 
     #[tokio::test]
