@@ -286,7 +286,7 @@ async fn every(
             looked = look() => looked,
         };
         if let (Err(error), false) = (&looked, failing) {
-            tracing::warn!(%error, what, "not counted, the metrics stay as they are");
+            tracing::warn!(%error, what, "not all is counted, the metrics of the rest stay as they are");
         }
         failing = looked.is_err();
         tokio::select! {
