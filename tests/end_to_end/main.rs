@@ -162,6 +162,11 @@ fn whoever_waits_for_a_server_sees_it_and_may_leave() {
 }
 
 #[test]
+fn a_reader_that_has_stopped_holds_up_no_interruption() {
+    without_servers(progress::a_reader_that_has_stopped_holds_up_no_interruption);
+}
+
+#[test]
 fn what_is_said_meanwhile_stands_above() {
     without_servers(progress::what_is_said_meanwhile_stands_above);
 }

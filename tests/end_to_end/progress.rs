@@ -39,12 +39,21 @@ impl Shown {
 pub(crate) async fn before_a_terminal(
     arguments: &[&str],
     settings: &Settings,
+    typed: (&str, &str),
+) -> Shown {
+    shown(&[], arguments, settings, typed).await
+}
+
+async fn shown(
+    options: &[&str],
+    arguments: &[&str],
+    settings: &Settings,
     (sign, keys): (&str, &str),
 ) -> Shown {
     let python = std::env::var("RELINK_TEST_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/terminal.py");
     let mut command = Command::new(python);
-    command.arg("-B").arg(script).args([sign, keys]).arg(binary()).args(arguments);
+    command.arg("-B").arg(script).args(options).args([sign, keys]).arg(binary()).args(arguments);
     command.env_clear().envs(settings.iter().map(|(name, value)| (*name, value)));
     let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(DEADLINE, ended).await.expect("it ends").unwrap();
@@ -162,6 +171,30 @@ pub(crate) async fn whoever_waits_for_a_server_sees_it_and_may_leave(_: &Stage) 
         assert_eq!(rest.lines().last(), Some("relink: interrupted: nothing was changed"), "{rest}");
         assert!(!rest.contains(sign), "{arguments:?} leaves {:?}", shown.text);
     }
+}
+
+/// More is found missing than a pipe takes, and nobody reads: how far it is is shown all the same,
+/// and one Ctrl-C is enough.
+pub(crate) async fn a_reader_that_has_stopped_holds_up_no_interruption(stage: &Stage) {
+    let sim = Sim::new(SimConfig { api_key: API_KEY.to_owned(), ..SimConfig::default() });
+    for number in 0..100 {
+        sim.link(Link::of(&format!("cus_{number}"), "Harbor Federal Bank", 20)).unwrap();
+    }
+    let mut settings = Api::serve(&sim).await.settings();
+    settings.extend([
+        ("RELINK_DATABASE_URL", format!("sqlite://{}", stage.folder().join("db").display())),
+        ("TERM", "xterm".to_owned()),
+    ]);
+    assert!(run(&["migrate"], &settings).await.status.success());
+    let missing = run(&["catch-up"], &settings).await.stdout;
+    assert!(missing.len() > 100_000, "{} bytes", missing.len());
+    let typed = (" events compared", "\\x03");
+    let shown = shown(&["--unread"], &["catch-up"], &settings, typed).await;
+    assert_eq!(shown.code, 130, "{}", shown.text);
+    let rest = shown.rest();
+    let told = "relink: interrupted: it did not end by itself; what was done stays done";
+    assert_eq!(rest.lines().last(), Some(told), "{rest}");
+    assert!(!rest.contains("compared"), "{rest:?}");
 }
 
 /// Stripe is away: what is said of it stands on lines of its own.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::failure::Failure;
-use crate::shutdown::Interrupts;
+use crate::shutdown::{Heeds, Interrupts};
 
 /// What ends sooner needs no bar: it would only flash.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Progress {
                         () = interrupts.asked() => Err(interrupted()),
                     }
                 };
-                interrupts.heeding(either).await
+                interrupts.heeding(Heeds::LetGo, either).await
             }
         };
         done.inspect_err(|_| self.end())
@@ -145,7 +145,7 @@ impl Progress {
     pub(crate) async fn heeding<T>(&self, work: impl Future<Output = T>) -> T {
         match self.interrupts() {
             None => work.await,
-            Some(interrupts) => interrupts.heeding(work).await,
+            Some(interrupts) => interrupts.heeding(Heeds::ByItself, work).await,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Signals: the first one drains, the second one ends at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,12 +44,25 @@ pub(crate) fn end_at_once() -> ! {
     std::process::exit(130)
 }
 
+/// How long work that is let go may hold up the end: between two of its steps it is over at once,
+/// so that it writes to a reader that has stopped to read, or computes.
+const LET_GO: Duration = Duration::from_secs(1);
+
+/// How work ends once somebody asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Heeds {
+    /// It is let go where it stands.
+    LetGo,
+    /// It comes to a good end by itself, however long that takes.
+    ByItself,
+}
+
 /// Ctrl-C before a command that somebody looks on: the first one asks the work under way to end;
 /// where none is under way that heeds it, and at the second one, the process ends where it stands.
 #[derive(Default)]
 pub(crate) struct Interrupts {
     asked: CancellationToken,
-    is_heeded: AtomicBool,
+    under_way: Mutex<Option<Heeds>>,
 }
 
 impl Interrupts {
@@ -61,26 +73,41 @@ impl Interrupts {
         let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return watched };
         let interrupts = Arc::clone(&watched);
         tokio::spawn(async move {
-            while interrupt.recv().await.is_some() {
-                if interrupts.asked.is_cancelled() {
-                    // The work may be held up by a reader that has stopped to read.
-                    end_at_once();
+            interrupt.recv().await;
+            let heeds = interrupts.under_way();
+            interrupts.asked.cancel();
+            let mut sentence = None;
+            match heeds {
+                None => {}
+                Some(Heeds::ByItself) => _ = interrupt.recv().await,
+                Some(Heeds::LetGo) => {
+                    let again = tokio::time::timeout(LET_GO, interrupt.recv()).await;
+                    if again.is_err() && interrupts.under_way().is_none() {
+                        interrupt.recv().await;
+                    } else if again.is_err() {
+                        sentence = Some("it did not end by itself; what was done stays done");
+                    }
                 }
-                if !interrupts.is_heeded.load(Ordering::Relaxed) {
-                    leave();
-                    end_at_once();
-                }
-                interrupts.asked.cancel();
             }
+            if heeds.is_none() || sentence.is_some() {
+                leave();
+            }
+            sentence.map(|sentence| Failure::interrupted(sentence).report());
+            end_at_once();
         });
         watched
     }
 
-    /// Does work that ends once somebody asks for it, by itself or because it is let go.
-    pub(crate) async fn heeding<T>(&self, work: impl Future<Output = T>) -> T {
-        self.is_heeded.store(true, Ordering::Relaxed);
+    fn under_way(&self) -> Option<Heeds> {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does work that heeds an interruption so.
+    pub(crate) async fn heeding<T>(&self, heeds: Heeds, work: impl Future<Output = T>) -> T {
+        let set = |now| *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        set(Some(heeds));
         let done = work.await;
-        self.is_heeded.store(false, Ordering::Relaxed);
+        set(None);
         done
     }
 
