@@ -80,7 +80,7 @@ pub(super) async fn publisher(
             Err(Failure::unavailable("the broker of RELINK_AMQP_URL does not answer"))
         })
     };
-    progress.during(connect).await
+    progress.during_or(connect, || Failure::interrupted("nothing was published")).await
 }
 
 /// Reads and publishes.
