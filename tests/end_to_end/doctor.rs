@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::any;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{any, post};
+use axum::{Json, Router};
 use relink_sim::{GA_VERSION, Link, Sim, SimConfig};
 use relink_tests::api::Api;
 use relink_tests::foreign::Foreign;
@@ -103,18 +103,18 @@ pub(crate) async fn healthy(stage: &Stage) {
     let told = doctor(&[&roles[..], &["--strict"]].concat(), &settings).await;
     assert_eq!(told.code, 0, "{}", told.all);
     for (check, line) in &told.lines {
-        // The commands are posted by the single process alone.
-        let is_left_out = check == "settings.commands"
+        // The commands are posted by the single process alone, and traces go nowhere.
+        let is_left_out = ["settings.commands", "traces"].contains(&check.as_str())
             || (management.is_empty() && line["level"] == "not_checked");
         assert!(line["level"] == "ok" || is_left_out, "{line}");
     }
     assert_eq!(told.summary["fail"], 0);
-    assert_eq!(told.lines.len(), 32, "every check is told: {}", told.all);
+    assert_eq!(told.lines.len(), 33, "every check is told: {}", told.all);
 
     let output = run(&["doctor"], &settings).await;
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("\nok    broker.consumers       relink.lifecycle 1"), "{table}");
-    assert!(table.trim_end().ends_with("1 not checked") || management.is_empty(), "{table}");
+    assert!(table.trim_end().ends_with("2 not checked") || management.is_empty(), "{table}");
 
     // Without the management API it is said what is not known, and how it would be.
     settings.retain(|(name, _)| *name != "RELINK_MANAGEMENT_URL");
@@ -434,12 +434,48 @@ pub(crate) async fn wrong_settings(stage: &Stage) {
     told.says("settings.commands", "fail", &["RELINK_COMMANDS_SECRET"]);
     told.says("settings.broker", "not_checked", &[]);
     told.says("database.schema", "fail", &["no database"]);
-    let told = doctor(&["worker"], &settings).await;
-    told.says("settings.database", "fail", &["relink standalone"]);
-    told.says("settings.broker", "fail", &["RELINK_AMQP_URL is not set"]);
+    told.says("settings.webhooks", "fail", &["`relink standalone --help`"]);
+    told.says("settings.rules", "fail", &["`relink worker --help`"]);
+    let told = doctor(&["scheduler"], &settings).await;
+    told.says("settings.database", "fail", &["relink standalone", "`relink scheduler --help`"]);
+    told.says("settings.broker", "fail", &["AMQP_URL is not set", "`relink scheduler --help`"]);
 
     for wrong in [&["doctor", "nightshift"][..], &["doctor", "--transaction-age", "soon"]] {
         let output = run(wrong, &settings).await;
         assert_eq!(output.status.code(), Some(64), "{wrong:?}");
     }
+}
+
+/// What the collector says to a request without a span.
+pub(crate) async fn a_collector(stage: &Stage) {
+    let address = free_address();
+    let settings: Settings = vec![
+        ("RELINK_DATABASE_URL", format!("sqlite://{}", stage.folder().join("none.db").display())),
+        ("RELINK_OTLP_URL", format!("http://{address}")),
+        // Nothing is set, as it is with others.
+        ("RELINK_TRACE_RATIO", String::new()),
+    ];
+    let without = doctor(&[], &settings[..1].to_vec()).await;
+    without.says("traces", "not_checked", &["RELINK_OTLP_URL is not set"]);
+    let wrong = vec![settings[0].clone(), ("RELINK_OTLP_URL", "grpc://hunter2".to_owned())];
+    doctor(&[], &wrong).await.says("traces", "not_checked", &["settings.process has to be right"]);
+    let away = doctor(&[], &settings).await;
+    away.says("traces", "warn", &["it cannot be reached", "correct RELINK_OTLP_URL"]);
+    away.says("settings.process", "ok", &[]);
+
+    let listener = TcpListener::bind(address).await.unwrap();
+    let take = async |headers: HeaderMap, body: String| {
+        assert_eq!(headers["content-type"], "application/json");
+        assert_eq!(body, r#"{"resourceSpans":[]}"#);
+        Json(json!({ "partialSuccess": {} }))
+    };
+    let elsewhere = Router::new().route("/v1/metrics", post(take)).fallback(StatusCode::NOT_FOUND);
+    let serving = tokio::spawn(async move { axum::serve(listener, elsewhere).await });
+    doctor(&[], &settings).await.says("traces", "warn", &["it answers 404", "OTLP receiver"]);
+    serving.abort();
+    let _ = serving.await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let router = Router::new().route("/v1/traces", post(take));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    doctor(&[], &settings).await.says("traces", "ok", &["answers 200 to an empty request"]);
 }

@@ -152,6 +152,21 @@ fn an_interruption_leaves_a_tidy_screen() {
 }
 
 #[test]
+fn an_interrupted_search_says_how_many_runs_held() {
+    without_servers(progress::an_interrupted_search_says_how_many_runs_held);
+}
+
+#[test]
+fn whoever_waits_for_a_server_sees_it_and_may_leave() {
+    without_servers(progress::whoever_waits_for_a_server_sees_it_and_may_leave);
+}
+
+#[test]
+fn a_reader_that_has_stopped_holds_up_no_interruption() {
+    without_servers(progress::a_reader_that_has_stopped_holds_up_no_interruption);
+}
+
+#[test]
 fn what_is_said_meanwhile_stands_above() {
     without_servers(progress::what_is_said_meanwhile_stands_above);
 }
@@ -219,6 +234,11 @@ fn the_doctor_names_what_is_wrong_in_the_database() {
 #[test]
 fn the_doctor_names_what_is_wrong_with_stripe() {
     without_servers(doctor::wrong_with_stripe);
+}
+
+#[test]
+fn the_doctor_asks_the_collector_of_traces() {
+    without_servers(doctor::a_collector);
 }
 
 #[test]

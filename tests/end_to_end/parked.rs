@@ -14,6 +14,8 @@ use relink_tests::stage::Stage;
 use relink_tests::wait::until;
 use serde_json::{Value, json};
 
+use crate::progress::before_a_terminal;
+
 const CREATED: &str = "financial_connections.account.created";
 
 /// Enough that a kill falls into the middle of them.
@@ -164,6 +166,7 @@ pub(crate) async fn parked_work_at_a_broker(stage: &Stage) {
     a_message_goes_round("evt_1", &settings).await;
     mistakes_are_told(&settings).await;
     the_status_is_watched(stage, &settings).await;
+    a_missing_queue_is_told_beside_the_others(&mut foreign, &place, &settings).await;
     secrets_are_masked(&mut foreign, &settings).await;
     a_dropped_command_is_explained(&mut foreign, &settings).await;
     killed_at_a_broker(&place, &mut foreign, &settings, worker).await;
@@ -185,6 +188,34 @@ async fn the_status_is_watched(stage: &Stage, settings: &Settings) {
     watching.stop().await;
     let (code, _, said) = told(&["status", "--watch", "0"], settings).await;
     assert!(code == 64 && said.contains("--watch"), "{said}");
+}
+
+/// Queues that are gone hide nothing of the others.
+async fn a_missing_queue_is_told_beside_the_others(
+    foreign: &mut Foreign,
+    place: &Place,
+    settings: &Settings,
+) {
+    for rung in ["15s", "2m"] {
+        foreign.delete(&format!("relink.upcoming.retry.{rung}")).await;
+    }
+    let (code, table, said) = told(&["status"], settings).await;
+    assert_eq!(code, 0, "{said}");
+    let lacks = "upcoming        0 ready, 0 to be tried again, 0 parked; relink.upcoming.retry.15s, \
+                 relink.upcoming.retry.2m are missing; run `relink migrate`\n";
+    assert!(table.contains(lacks), "{table}");
+    assert!(
+        table.contains("\nfollowup        0 ready, 0 to be tried again, 0 parked\n"),
+        "{table}"
+    );
+    assert!(table.contains("1 ignored(dropped)"), "{table}");
+    let (_, status, _) = told(&["status", "--json"], settings).await;
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let missing = |number: usize| status["queues"][number]["missing"].as_array().unwrap().len();
+    assert_eq!([0, 1, 2].map(missing), [0, 2, 0], "{status}");
+    place.migrate().await;
+    let (_, table, _) = told(&["status"], settings).await;
+    assert!(!table.contains("missing"), "{table}");
 }
 
 /// A body that was cut off, and a type that is a key: nothing of either is printed.
@@ -231,6 +262,45 @@ async fn a_dropped_command_is_explained(foreign: &mut Foreign, settings: &Settin
     }
 }
 
+/// Ctrl-C in the middle: every message is in one of the two queues, none in both, and it is told
+/// how many were put back; that number is the answer.
+async fn interrupted_at_a_broker(foreign: &mut Foreign, place: &Place, settings: &Settings) -> u64 {
+    let queues = ["relink.lifecycle", "relink.lifecycle.parked"];
+    // A script that sends the signal gets the same as a document.
+    let script = ["parked", "requeue", "--all", "--write", "--rate", "30", "--json"];
+    let mut requeuing = Process::start(&place.folder, "interrupted", &script, settings);
+    until(async || match foreign.counts(&queues).await[queues[0]] {
+        0 => Err("none is put back".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    requeuing.signal("INT").await;
+    assert_eq!(requeuing.wait().await.code(), Some(130), "{}", requeuing.log());
+    let done: Value = serde_json::from_str(&requeuing.out()).unwrap();
+    let by_script = done["count"].as_u64().unwrap();
+    assert_eq!(
+        (&done["interrupted"], done["messages"].as_array().unwrap().len() as u64),
+        (&json!(true), by_script)
+    );
+    let counts = foreign.counts(&queues).await;
+    assert_eq!(queues.map(|queue| counts[queue]), [by_script, MANY as u64 - by_script]);
+
+    let mut settings = settings.clone();
+    settings.push(("TERM", "xterm".to_owned()));
+    let arguments = ["parked", "requeue", "--all", "--write", "--rate", "30"];
+    let shown = before_a_terminal(&arguments, &settings, (" requeued", "\\x03")).await;
+    let (code, rest) = (shown.code, shown.rest());
+    assert_eq!(code, 130, "{rest}");
+    let told = rest.lines().last().unwrap().strip_prefix("relink: interrupted: ").unwrap();
+    let (count, told) = told.split_once(' ').unwrap();
+    assert_eq!(told, "requeued, the others stay parked; run it again");
+    let requeued = by_script + count.parse::<u64>().unwrap();
+    let counts = foreign.counts(&queues).await;
+    let there = queues.map(|queue| counts[queue]);
+    assert_eq!(there, [requeued, MANY as u64 - requeued], "{rest}");
+    requeued
+}
+
 /// `kill -9` in the middle: every message is in one of the two queues, and no more than the one
 /// in hand in both.
 async fn killed_at_a_broker(
@@ -245,10 +315,11 @@ async fn killed_at_a_broker(
     }
     until_parked(MANY, 1, settings).await;
     worker.process.stop().await;
+    let before = interrupted_at_a_broker(foreign, place, settings).await;
     let arguments = ["parked", "requeue", "--all", "--write", "--rate", "100"];
     let requeuing = Process::start(&place.folder, "requeue", &arguments, settings);
     until(async || match foreign.counts(&["relink.lifecycle"]).await["relink.lifecycle"] {
-        count if count >= 20 => Ok(()),
+        count if count >= before + 20 => Ok(()),
         count => Err(format!("{count} are put back")),
     })
     .await;

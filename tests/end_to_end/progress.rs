@@ -22,21 +22,30 @@ const ERASED: &str = "\r\x1b[2K";
 const HOLDERS: usize = 9;
 
 /// What a command has shown.
-struct Shown {
-    code: i64,
-    text: String,
+pub(crate) struct Shown {
+    pub(crate) code: i64,
+    pub(crate) text: String,
 }
 
 impl Shown {
     /// What is on the screen in the end: erased lines are gone.
-    fn rest(&self) -> String {
+    pub(crate) fn rest(&self) -> String {
         let lines = self.text.split("\r\n").map(|line| line.rsplit(ERASED).next().unwrap());
         lines.collect::<Vec<_>>().join("\n")
     }
 }
 
 /// Types the keys once the sign is shown.
-async fn before_a_terminal(
+pub(crate) async fn before_a_terminal(
+    arguments: &[&str],
+    settings: &Settings,
+    typed: (&str, &str),
+) -> Shown {
+    shown(&[], arguments, settings, typed).await
+}
+
+async fn shown(
+    options: &[&str],
     arguments: &[&str],
     settings: &Settings,
     (sign, keys): (&str, &str),
@@ -44,7 +53,7 @@ async fn before_a_terminal(
     let python = std::env::var("RELINK_TEST_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("end_to_end/terminal.py");
     let mut command = Command::new(python);
-    command.arg("-B").arg(script).args([sign, keys]).arg(binary()).args(arguments);
+    command.arg("-B").arg(script).args(options).args([sign, keys]).arg(binary()).args(arguments);
     command.env_clear().envs(settings.iter().map(|(name, value)| (*name, value)));
     let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = tokio::time::timeout(DEADLINE, ended).await.expect("it ends").unwrap();
@@ -111,8 +120,84 @@ pub(crate) async fn an_interruption_leaves_a_tidy_screen(stage: &Stage) {
         before_a_terminal(&arguments, &slowly(&api, "xterm"), (" of 9 holders", "\\x03")).await;
     assert_eq!(shown.code, 130, "{}", shown.text);
     let rest = shown.rest();
-    assert!(rest.ends_with("relink: interrupted; what was done until then stays done\n"), "{rest}");
+    let told = rest.lines().last().unwrap();
+    // However far it came.
+    let at = told.strip_prefix("relink: interrupted: at cus_").unwrap().split(',').next().unwrap();
+    let sentence = format!(
+        "relink: interrupted: at cus_{at}, {at} of 9 holders looked at, nothing was published; \
+         run it again"
+    );
+    assert_eq!(told, sentence, "{rest}");
     assert!(!rest.contains(" left"), "{rest:?}");
+}
+
+pub(crate) async fn an_interrupted_search_says_how_many_runs_held(_: &Stage) {
+    let settings: Settings = vec![("TERM", "xterm".to_owned())];
+    let arguments = ["simulate", "--seeds", "1000000", "--seed", "1", "--jobs", "1"];
+    let shown = before_a_terminal(&arguments, &settings, (" of 1,000,000 runs", "\\x03")).await;
+    assert_eq!(shown.code, 130, "{}", shown.text);
+    let rest = shown.rest();
+    let told = rest.lines().last().unwrap();
+    let number = told.strip_prefix("relink: interrupted: ").unwrap().split(' ').next().unwrap();
+    assert!(number.parse::<u64>().unwrap() > 0, "{rest}");
+    assert!(told.contains(" of 1000000 runs done, no promise broken; `--seed 1`"), "{rest}");
+}
+
+/// Servers that take a connection and say nothing.
+pub(crate) async fn whoever_waits_for_a_server_sees_it_and_may_leave(_: &Stage) {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap();
+    let settings: Settings = vec![
+        ("TERM", "xterm".to_owned()),
+        ("RELINK_AMQP_URL", format!("amqp://guest:guest@{at}/%2f")),
+        ("RELINK_DATABASE_URL", format!("postgres://relink@{at}/relink")),
+        ("RELINK_STRIPE_API_KEY", API_KEY.to_owned()),
+    ];
+    let without_database = settings[..2].to_vec();
+    for (arguments, settings, sign) in [
+        (&["parked", "list"][..], &without_database, "connecting to the broker"),
+        (&["parked", "requeue", "--all", "--write"], &without_database, "connecting to the broker"),
+        (&["status"], &settings, "connecting to the database"),
+        (&["explain", "fca_1"], &settings, "connecting to the database"),
+        (&["forecast"], &settings, "connecting to the database"),
+        (&["audit"], &settings, "connecting to the database"),
+        (&["reconcile", "--once", "--write"], &settings, "connecting to the database"),
+        (&["catch-up", "--write"], &settings, "connecting to the broker"),
+        (&["doctor"], &settings, "looking"),
+    ] {
+        let shown = before_a_terminal(arguments, settings, (sign, "\\x03")).await;
+        let rest = shown.rest();
+        assert_eq!(shown.code, 130, "{arguments:?}: {}", shown.text);
+        let told = rest.lines().last().unwrap();
+        let nothing = ["changed", "published"].map(|what| format!("nothing was {what}"));
+        let told = told.strip_prefix("relink: interrupted: ").unwrap();
+        assert!(nothing.iter().any(|one| one == told), "{rest}");
+        assert!(!rest.contains(sign), "{arguments:?} leaves {:?}", shown.text);
+    }
+}
+
+/// More is found missing than a pipe takes, and nobody reads: how far it is is shown all the same,
+/// and one Ctrl-C is enough.
+pub(crate) async fn a_reader_that_has_stopped_holds_up_no_interruption(stage: &Stage) {
+    let sim = Sim::new(SimConfig { api_key: API_KEY.to_owned(), ..SimConfig::default() });
+    for number in 0..100 {
+        sim.link(Link::of(&format!("cus_{number}"), "Harbor Federal Bank", 20)).unwrap();
+    }
+    let mut settings = Api::serve(&sim).await.settings();
+    settings.extend([
+        ("RELINK_DATABASE_URL", format!("sqlite://{}", stage.folder().join("db").display())),
+        ("TERM", "xterm".to_owned()),
+    ]);
+    assert!(run(&["migrate"], &settings).await.status.success());
+    let missing = run(&["catch-up"], &settings).await.stdout;
+    assert!(missing.len() > 100_000, "{} bytes", missing.len());
+    let typed = (" events compared", "\\x03");
+    let shown = shown(&["--unread"], &["catch-up"], &settings, typed).await;
+    assert_eq!(shown.code, 130, "{}", shown.text);
+    let rest = shown.rest();
+    let told = "relink: interrupted: it did not end by itself; what was done stays done";
+    assert_eq!(rest.lines().last(), Some(told), "{rest}");
+    assert!(!rest.contains("compared"), "{rest:?}");
 }
 
 /// Stripe is away: what is said of it stands on lines of its own.

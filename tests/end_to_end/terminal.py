@@ -1,9 +1,10 @@
 """Runs a command before a terminal of its own, and tells what that would have shown.
 
-    terminal.py SIGN KEYS COMMAND...
+    terminal.py [--unread] SIGN KEYS COMMAND...
 
 Once SIGN has been shown, KEYS are typed (^C as \\x03); empty: nothing is. Standard output and
-standard error of the command are both the terminal. The answer is one line of JSON: {"code": its
+standard error of the command are both the terminal; --unread: standard output is a pipe from which
+nobody reads. The answer is one line of JSON: {"code": its
 exit code, or minus the signal that ended it, "shown": every byte, as text}.
 """
 
@@ -15,10 +16,16 @@ import sys
 
 
 def main():
-    sign, keys, *command = sys.argv[1:]
+    arguments = sys.argv[1:]
+    is_unread = arguments[0] == "--unread"
+    sign, keys, *command = arguments[is_unread:]
     keys = codecs.decode(keys, "unicode_escape").encode()
     child, terminal = pty.fork()
     if child == 0:
+        if is_unread:
+            reader, writer = os.pipe()
+            os.set_inheritable(reader, True)
+            os.dup2(writer, 1)
         os.execv(command[0], command)
     shown = b""
     while True:

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod bodies;
+mod books;
 mod catch_up;
 mod claim;
 mod consume;

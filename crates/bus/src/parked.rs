@@ -112,7 +112,7 @@ pub struct Walked {
 
 /// How many messages wait in a queue, as far as can be seen: those in the hands of a worker are
 /// not among them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Depth {
     /// Which.
     pub queue: WorkQueue,
@@ -122,6 +122,20 @@ pub struct Depth {
     pub retrying: u64,
     /// Parked.
     pub parked: u64,
+    /// The queues of it that the broker does not have; nothing waits in those.
+    pub missing: Vec<String>,
+}
+
+impl Depth {
+    /// Which of its queues are missing, and what to do; nothing where all are there.
+    pub fn lacks(&self) -> Option<String> {
+        let verb = match self.missing.len() {
+            0 => return None,
+            1 => "is",
+            _ => "are",
+        };
+        Some(format!("{} {verb} missing; run `relink migrate`", self.missing.join(", ")))
+    }
 }
 
 /// The parked messages of a bus.

@@ -1,6 +1,7 @@
 //! JSON Schemas of everything Relink publishes, generated from the types.
 
 mod compare;
+mod form;
 
 use relink_core::command::{
     EscalateRelink, PauseData, PromptRelink, ReconcileAccounts, RefreshData, RemindRelink,
@@ -11,6 +12,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 pub use compare::{Change, compare};
+pub use form::look_through;
 
 use crate::envelope::{CloudEvent, ObservedKind, command_type};
 

@@ -32,6 +32,9 @@ pub trait Traces: Send + Sync {
 
     /// Takes a span that has ended; at once, whatever becomes of it.
     fn record(&self, span: Span);
+
+    /// Hears of a span that will never be told, because there are too many in hand.
+    fn gave_up(&self);
 }
 
 /// What was done with a message.

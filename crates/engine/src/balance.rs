@@ -213,7 +213,8 @@ impl Bookkeeper {
         registry.register(Box::new(events.clone()))?;
         let bookkeeper = Self { store, lot, wall, messages, events };
         for queue in WorkQueue::ALL {
-            bookkeeper.show(&Depth { queue, ready: 0, retrying: 0, parked: 0 });
+            let missing = Vec::new();
+            bookkeeper.show(&Depth { queue, ready: 0, retrying: 0, parked: 0, missing });
         }
         bookkeeper.show_no_events();
         Ok(bookkeeper)
@@ -228,8 +229,12 @@ impl Bookkeeper {
     }
 
     async fn look(&self) -> Result<(), BooksError> {
-        self.lot.depths().await?.iter().for_each(|depth| self.show(depth));
-        Ok(())
+        let depths = self.lot.depths().await?;
+        depths.iter().for_each(|depth| self.show(depth));
+        match depths.iter().find_map(Depth::lacks) {
+            Some(lacks) => Err(ParkedError::Misconfigured(lacks).into()),
+            None => Ok(()),
+        }
     }
 
     fn show(&self, depth: &Depth) {
@@ -281,7 +286,7 @@ async fn every(
             looked = look() => looked,
         };
         if let (Err(error), false) = (&looked, failing) {
-            tracing::warn!(%error, what, "not counted, the metrics stay as they are");
+            tracing::warn!(%error, what, "not all is counted, the metrics of the rest stay as they are");
         }
         failing = looked.is_err();
         tokio::select! {

@@ -199,31 +199,73 @@ impl RabbitParked {
     /// Does something while nobody else looks.
     async fn at_the_desk<T>(
         &self,
-        work: impl AsyncFnOnce(Channel) -> Result<T, ParkedError>,
+        work: impl AsyncFnOnce(&Connection, Channel) -> Result<T, ParkedError>,
     ) -> Result<T, ParkedError> {
         let waiting = tokio::time::timeout(self.patience, self.connection.lock());
         let mut kept = waiting.await.map_err(|_| ParkedError::Busy)?;
         let connection = self.connect(kept.take()).await?;
         let limit = self.config.confirm_timeout;
         let channel = desk::take(&connection, limit, self.patience).await?;
-        let done = work(channel.clone()).await?;
+        let done = work(&connection, channel.clone()).await?;
         desk::leave(&channel, limit).await?;
         *kept = Some(connection);
         Ok(done)
     }
 
-    async fn count(&self, channel: &Channel) -> Result<Vec<Depth>, ParkedError> {
+    /// How many wait where.
+    async fn count(&self, connection: &Connection) -> Result<Vec<Depth>, ParkedError> {
+        let mut asking = Asking { lot: self, connection, channel: None };
         let mut depths = Vec::with_capacity(WorkQueue::ALL.len());
         for queue in WorkQueue::ALL {
+            let mut missing = Vec::new();
             let mut retrying = 0;
             for (rung, _) in RETRY_LADDER {
-                retrying += self.ready(channel, &retry_queue(queue, rung)).await?;
+                retrying += asking.ready(&retry_queue(queue, rung), &mut missing).await?;
             }
-            let ready = self.ready(channel, queue.name()).await?;
-            let parked = self.ready(channel, queue.parked()).await?;
-            depths.push(Depth { queue, ready, retrying, parked });
+            let ready = asking.ready(queue.name(), &mut missing).await?;
+            let parked = asking.ready(queue.parked(), &mut missing).await?;
+            depths.push(Depth { queue, ready, retrying, parked, missing });
         }
+        asking.end().await?;
         Ok(depths)
+    }
+}
+
+/// Asks for one queue after the other, of which some may be missing: whoever asks for such a one
+/// loses the channel (404, AMQP 0-9-1, "queue.declare"), and not the desk, which is the
+/// connection's.
+struct Asking<'a> {
+    lot: &'a RabbitParked,
+    connection: &'a Connection,
+    channel: Option<Channel>,
+}
+
+impl Asking<'_> {
+    /// How many messages are ready; none in a queue that is missing, which is noted.
+    async fn ready(&mut self, queue: &str, missing: &mut Vec<String>) -> Result<u64, Trouble> {
+        let channel = match self.channel.take() {
+            Some(channel) => channel,
+            None => self.lot.answer("channel.open", self.connection.create_channel()).await?,
+        };
+        match self.lot.ready(&channel, queue).await {
+            Err(Trouble::Missing(_)) => {
+                missing.push(queue.to_owned());
+                Ok(0)
+            }
+            counted => {
+                self.channel = Some(channel);
+                counted
+            }
+        }
+    }
+
+    async fn end(self) -> Result<(), Trouble> {
+        match self.channel {
+            Some(channel) => {
+                self.lot.answer("channel.close", channel.close(200, "OK".into())).await
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -232,7 +274,7 @@ impl ParkedMessages for RabbitParked {
     async fn walk(&self, queue: WorkQueue, visitor: &mut dyn Visitor) -> Walked {
         let mut walked = Walked::default();
         let looked = self
-            .at_the_desk(async |channel| {
+            .at_the_desk(async |_, channel| {
                 self.go(&channel, queue, visitor, &mut walked.carried_out).await
             })
             .await;
@@ -241,7 +283,7 @@ impl ParkedMessages for RabbitParked {
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, ParkedError> {
-        self.at_the_desk(async |channel| self.count(&channel).await).await
+        self.at_the_desk(async |connection, _| self.count(connection).await).await
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) use servers::{AmqpArgs, DatabaseArgs};
 pub(crate) use sim::SimArgs;
 pub(crate) use simulate::SimulateArgs;
 pub(crate) use tls::{AmqpTlsArgs, DatabaseTlsArgs, ListenerTlsArgs};
-pub(crate) use traces::TraceArgs;
+pub(crate) use traces::{TRACE_RATIO, TraceArgs};
 
 /// Keeps bank connections made with Stripe Financial Connections alive.
 #[derive(Debug, Parser)]

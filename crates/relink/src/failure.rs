@@ -1,5 +1,6 @@
 //! How the process ends when it cannot do its work; codes as in BSD's sysexits.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
 /// The configuration is wrong; nothing was started.
@@ -49,14 +50,14 @@ impl Failure {
         Self { code: EX_IOERR, text: format!("standard output cannot be written: {error}") }
     }
 
-    /// Whoever looks on had seen enough.
-    pub(crate) fn interrupted() -> Self {
-        Self::interrupted_and("what was done until then stays done")
+    /// Whoever looks on had seen enough; says what was done until then, and how to go on.
+    pub(crate) fn interrupted(text: impl Display) -> Self {
+        Self { code: INTERRUPTED, text: format!("interrupted: {text}") }
     }
 
-    /// The same, with what that means.
-    pub(crate) fn interrupted_and(what: &str) -> Self {
-        Self { code: INTERRUPTED, text: format!("interrupted; {what}") }
+    /// The same, of a command that only looks.
+    pub(crate) fn interrupted_looking() -> Self {
+        Self::interrupted("nothing was changed")
     }
 
     /// The answer is "no".

@@ -15,6 +15,7 @@ pub(crate) mod reconcile;
 pub(crate) mod schema;
 pub(crate) mod simulate;
 pub(crate) mod status;
+mod stoppable;
 mod watched;
 mod where_parked;
 mod with_stripe;
@@ -26,6 +27,7 @@ use relink_postgres::PostgresStore;
 use relink_sqlite::SqliteStore;
 
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::settings::Database;
 
 /// What ends a command whose database cannot be had, with what to look at.
@@ -38,14 +40,22 @@ fn away(error: StoreError) -> Failure {
     })
 }
 
+/// What is said while it is waited for a server.
+const CONNECTING_DATABASE: &str = "connecting to the database";
+const CONNECTING_BROKER: &str = "connecting to the broker";
+
 /// The store, for reading.
-async fn store(database: Database) -> Result<Arc<dyn Store>, Failure> {
-    Ok(match database {
-        Database::Postgres(config) => {
-            Arc::new(PostgresStore::connect(*config).await.map_err(away)?)
-        }
-        Database::Sqlite(path) => {
-            Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
-        }
-    })
+async fn store(database: Database, progress: &Progress) -> Result<Arc<dyn Store>, Failure> {
+    progress.now(CONNECTING_DATABASE);
+    let connect = async {
+        Ok(match database {
+            Database::Postgres(config) => {
+                Arc::new(PostgresStore::connect(*config).await.map_err(away)?) as Arc<dyn Store>
+            }
+            Database::Sqlite(path) => {
+                Arc::new(SqliteStore::open_read_only(path.as_ref()).map_err(Failure::unavailable)?)
+            }
+        })
+    };
+    progress.during(connect).await
 }

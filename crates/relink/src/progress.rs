@@ -4,19 +4,16 @@
 //! that is a terminal. It draws no colour. While it is there, whatever else is written to the
 //! terminal – answers, logs – has to go past it: see [`above`].
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
-
 use crate::failure::Failure;
-use crate::shutdown::end_at_once;
+use crate::shutdown::{Heeds, Interrupts};
 
 /// What ends sooner needs no bar: it would only flash.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -41,6 +38,8 @@ pub(crate) struct Progress {
     /// Ends the wait for [`PATIENCE`] when it goes, and the thread that waits.
     waiting: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
     is_for_somebody: bool,
+    /// Watched from the first work that can be interrupted.
+    interrupts: OnceLock<Arc<Interrupts>>,
 }
 
 impl Progress {
@@ -70,7 +69,8 @@ impl Progress {
             });
             (ended, thread)
         });
-        Self { bar, waiting: Mutex::new(waiting), is_for_somebody }
+        let (waiting, interrupts) = (Mutex::new(waiting), OnceLock::new());
+        Self { bar, waiting, is_for_somebody, interrupts }
     }
 
     /// So many are done.
@@ -88,16 +88,13 @@ impl Progress {
         self.bar.inc(count);
     }
 
-    /// The end is known now.
-    pub(crate) fn out_of(&self, total: u64) {
-        self.bar.set_length(total);
-        self.bar.set_style(style(COUNTED));
-    }
-
-    /// Another count begins, of which the end is not known.
-    pub(crate) fn anew(&self, named: &str) {
-        self.bar.unset_length();
-        self.bar.set_style(style(UNCOUNTED));
+    /// A count begins, of so many where that is known.
+    pub(crate) fn anew(&self, named: &str, total: Option<u64>) {
+        match total {
+            Some(total) => self.bar.set_length(total),
+            None => self.bar.unset_length(),
+        }
+        self.bar.set_style(style(if total.is_some() { COUNTED } else { UNCOUNTED }));
         self.bar.set_prefix(named.to_owned());
         self.bar.reset();
     }
@@ -117,29 +114,49 @@ impl Progress {
         self.is_for_somebody
     }
 
-    /// Does the work; where somebody looks on and interrupts it, the screen is left tidy. Elsewhere
-    /// the signal ends the process by itself, as whoever runs it in a script expects.
+    /// Does work that only looks; where somebody looks on and interrupts it, the screen is left
+    /// tidy. Elsewhere the signal ends the process by itself, as whoever runs it in a script
+    /// expects.
     pub(crate) async fn during<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let interrupted = CancellationToken::new();
-        let _watching = self.is_for_somebody.then(|| {
-            let interrupted = interrupted.clone();
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                let _ = tokio::signal::ctrl_c().await;
-                interrupted.cancel();
-                // The work may be held up by a reader that has stopped to read.
-                let _ = tokio::signal::ctrl_c().await;
-                end_at_once();
-            }))
-        });
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = interrupted.cancelled() => Err(Failure::interrupted()),
+        self.during_or(work, Failure::interrupted_looking).await
+    }
+
+    /// The same of other work, which says how far it was.
+    pub(crate) async fn during_or<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+        interrupted: impl FnOnce() -> Failure,
+    ) -> Result<T, Failure> {
+        let done = match self.interrupts() {
+            None => work.await,
+            Some(interrupts) => {
+                let either = async {
+                    tokio::select! {
+                        biased;
+                        done = work => done,
+                        () = interrupts.asked() => Err(interrupted()),
+                    }
+                };
+                interrupts.heeding(Heeds::LetGo, either).await
+            }
+        };
+        done.inspect_err(|_| self.end())
+    }
+
+    /// Does work that heeds signals by itself.
+    pub(crate) async fn heeding<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.interrupts() {
+            None => work.await,
+            Some(interrupts) => interrupts.heeding(Heeds::ByItself, work).await,
         }
-        .inspect_err(|_| self.end())
+    }
+
+    fn interrupts(&self) -> Option<&Interrupts> {
+        let watched = || self.interrupts.get_or_init(|| Interrupts::watched(leave_the_screen));
+        self.is_for_somebody.then(watched).map(|watched| &**watched)
     }
 
     /// Takes it off the screen.
@@ -149,8 +166,8 @@ impl Progress {
         drop(ended);
         // It shows the bar or does not, and then ends: what is cleared here stays cleared.
         let _ = thread.join();
-        let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.take().is_some() {
+        let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if shown.is_some() {
             self.bar.finish_and_clear();
         }
     }
@@ -211,13 +228,32 @@ fn write_rate(by_second: f64, out: &mut dyn std::fmt::Write) -> std::fmt::Result
     }
 }
 
+/// Takes off the screen what is there, unless that takes its time: whoever writes to a terminal
+/// that is held up has the bar.
+fn leave_the_screen() {
+    let (ended, end) = channel::<()>();
+    std::thread::spawn(move || {
+        let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
+        shown.inspect(ProgressBar::finish_and_clear);
+        drop(ended);
+    });
+    let _ = end.recv_timeout(TICK);
+}
+
 /// Writes something else to the terminal, past what is shown of the progress.
 pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
-    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*shown {
+    // Not held while it is written: a terminal may be stopped for as long as somebody likes.
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
         Some(bar) => bar.suspend(write),
         None => write(),
     }
+}
+
+/// Writes to standard output: past the progress where that is a terminal, too. Else nothing is in
+/// its way, and a reader that has stopped to read holds up neither what is shown nor any log.
+pub(crate) fn beside<T>(out: &impl IsTerminal, write: impl FnOnce() -> T) -> T {
+    if out.is_terminal() { above(write) } else { write() }
 }
 
 /// Standard error for logs, a line at a time.
@@ -262,12 +298,43 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_held_up_in_writing_holds_up_nobody_else() {
+        let (begun, has_begun) = channel::<()>();
+        let (go_on, gone_on) = channel::<()>();
+        *SHOWN.lock().unwrap() = Some(ProgressBar::hidden());
+        let held_up = move || {
+            begun.send(()).unwrap();
+            gone_on.recv().unwrap();
+        };
+        let terminal = std::thread::spawn(|| above(held_up));
+        has_begun.recv().unwrap();
+        // An interruption takes it off the screen, and the end of the work does.
+        let (took, taken) = channel::<bool>();
+        let taking = move || took.send(SHOWN.lock().unwrap().take().is_some());
+        std::thread::spawn(taking);
+        assert_eq!(taken.recv_timeout(Duration::from_secs(20)), Ok(true));
+        go_on.send(()).unwrap();
+        terminal.join().unwrap();
+
+        // A pipe has nothing to do with what is shown.
+        let bar = ProgressBar::hidden();
+        *SHOWN.lock().unwrap() = Some(bar.clone());
+        let pipe = std::fs::File::open("/dev/null").unwrap();
+        let position = beside(&pipe, || {
+            bar.inc(7);
+            bar.position()
+        });
+        assert_eq!(position, 7);
+        *SHOWN.lock().unwrap() = None;
+    }
+
+    #[test]
     fn nothing_is_in_the_way_where_nothing_is_shown() {
         let progress = Progress::of(true, "events", Some(3));
         progress.one_more();
         assert!(!progress.is_for_somebody());
         assert_eq!(above(|| 7), 7);
-        progress.anew("others");
+        progress.anew("others", None);
         progress.end();
         progress.end();
     }

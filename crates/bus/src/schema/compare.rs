@@ -1,5 +1,9 @@
 //! What a change of the contract means to whoever reads messages: what was promised of every
 //! message may be kept, and more may be promised; nothing else.
+//!
+//! So it is with fields that a schema does not name: to promise that there are none, or what they
+//! hold, breaks nobody; to take that back breaks who relies on it, and so does a new field of an
+//! object that was to have no other.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +24,8 @@ const FORMS: [&str; 3] = ["format", "pattern", "multipleOf"];
 /// Something that differs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Change {
-    /// Whether it breaks who reads messages by the earlier schemas and ignores unknown fields.
+    /// Whether it breaks who reads messages by the earlier schemas, and ignores unknown fields
+    /// where those do not rule them out.
     pub breaks: bool,
     /// The type of message.
     pub kind: String,
@@ -74,9 +79,39 @@ impl<'a> Sides<'a> {
         if let (Some(old), Some(new)) = (having(&old, "properties"), having(&new, "properties")) {
             self.walk_fields(place, old, new, depth, tell);
         }
-        for (key, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
-            if let (Some(old), Some(new)) = (having(&old, key), having(&new, key)) {
-                self.walk(&format!("{place}{mark}"), &old[key], &new[key], depth + 1, tell);
+        if let (Some(old), Some(new)) = (having(&old, "items"), having(&new, "items")) {
+            self.walk(&format!("{place}[]"), &old["items"], &new["items"], depth + 1, tell);
+        }
+        let object = |all: &[&'a Value]| all.iter().copied().find(|one| is_of_objects(one));
+        if let (Some(old), Some(new)) = (object(&old), object(&new)) {
+            self.walk_others(place, old, new, depth, tell);
+        }
+    }
+
+    /// Fields that are not named.
+    fn walk_others(
+        &self,
+        place: &str,
+        old: &'a Value,
+        new: &'a Value,
+        depth: usize,
+        tell: Tell<'_>,
+    ) {
+        match (Others::of(old), Others::of(new)) {
+            (Others::None, Others::None) => {}
+            (Others::None, _) => tell(true, place, "may have fields that are not named".to_owned()),
+            (_, Others::None) => {
+                tell(false, place, "has no fields any more that are not named".to_owned());
+            }
+            (Others::Any, Others::Any) => {}
+            (Others::Of(old), Others::Of(new)) => {
+                self.walk(&format!("{place}{{}}"), old, new, depth + 1, tell);
+            }
+            (old, new) => {
+                let any = &Value::Bool(true);
+                let schema = |others| if let Others::Of(schema) = others { schema } else { any };
+                let (old, new) = (variants(self.old, schema(old)), variants(self.new, schema(new)));
+                compare_values(&format!("{place}{{}}"), &old, &new, tell);
             }
         }
     }
@@ -108,9 +143,38 @@ impl<'a> Sides<'a> {
         }
         for name in after.keys().filter(|name| old["properties"].get(*name).is_none()) {
             let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-            tell(false, &inner, "is new".to_owned());
+            // Who was told that there is no other field may refuse it.
+            tell(matches!(Others::of(old), Others::None), &inner, "is new".to_owned());
         }
     }
+}
+
+/// What an object may hold in fields that are not named.
+#[derive(Clone, Copy)]
+enum Others<'a> {
+    /// There are none.
+    None,
+    /// Anything.
+    Any,
+    /// What this schema says.
+    Of(&'a Value),
+}
+
+impl<'a> Others<'a> {
+    fn of(object: &'a Value) -> Self {
+        match object.get("additionalProperties") {
+            Some(Value::Bool(false)) => Self::None,
+            Some(schema @ Value::Object(rules)) if !rules.is_empty() => Self::Of(schema),
+            _ => Self::Any,
+        }
+    }
+}
+
+fn is_of_objects(schema: &Value) -> bool {
+    let kind = &schema["type"];
+    let is_listed = kind.as_array().is_some_and(|all| all.iter().any(|one| one == "object"));
+    let says = |key: &str| schema.get(key).is_some();
+    kind == "object" || is_listed || says("properties") || says("additionalProperties")
 }
 
 /// Which values there may be: types, or single values.
@@ -120,7 +184,15 @@ fn compare_values(place: &str, old: &[&Value], new: &[&Value], tell: Tell<'_>) {
         tell(true, place, format!("may be {value}"));
     }
     for value in old.iter().filter(|value| !is_among(value, &new)) {
-        tell(false, place, format!("is never {value} any more"));
+        let left: Vec<&str> =
+            new.iter().map(String::as_str).filter(|one| covers(value, one)).collect();
+        let listed = left.join(" or ");
+        let what = match left.len() {
+            0 => format!("is never {value} any more"),
+            all if all == new.len() => format!("is always {listed} now"),
+            _ => format!("is {listed} now where it was any {value}"),
+        };
+        tell(false, place, what);
     }
 }
 
@@ -189,14 +261,23 @@ fn values(variants: &[&Value]) -> BTreeSet<String> {
 
 /// Whether a value was to be expected: by itself, or by its type.
 fn is_among(value: &str, all: &BTreeSet<String>) -> bool {
-    let kind = match value.as_bytes().first() {
-        Some(b'"') => "string",
-        Some(b'-' | b'0'..=b'9') => "number",
-        _ if matches!(value, "true" | "false") => "boolean",
-        _ if value == "integer" => "number",
-        _ => value,
-    };
-    ["anything", kind, value].iter().any(|one| all.contains(*one))
+    all.iter().any(|one| one == value || covers(one, value))
+}
+
+/// Whether a value, or a type, is one of the other type's.
+fn covers(kind: &str, value: &str) -> bool {
+    let is_number = value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    kind != value
+        && match kind {
+            "anything" => true,
+            "string" => value.starts_with('"'),
+            "array" => value.starts_with('['),
+            "object" => value.starts_with('{'),
+            "boolean" => matches!(value, "true" | "false"),
+            "integer" => is_number && !value.contains(['.', 'e', 'E']),
+            "number" => is_number || value == "integer",
+            _ => false,
+        }
 }
 
 fn is_required(schema: &Value, name: &str) -> bool {
@@ -204,92 +285,4 @@ fn is_required(schema: &Value, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn schema(data: &Value) -> Map<String, Value> {
-        let whole = json!({
-            "type": "object", "required": ["data"],
-            "properties": { "data": { "$ref": "#/$defs/Data" } },
-            "$defs": { "Data": data },
-        });
-        Map::from_iter([("relink.example.v1".to_owned(), whole)])
-    }
-
-    /// What breaks, and what does not.
-    fn told(old: &Value, new: &Value) -> (Vec<String>, Vec<String>) {
-        let text = |change: &Change| format!("{} {}", change.place, change.what);
-        let changes = compare(&schema(old), &schema(new));
-        let (breaking, compatible): (Vec<_>, Vec<_>) =
-            changes.iter().partition(|change| change.breaks);
-        (breaking.into_iter().map(text).collect(), compatible.into_iter().map(text).collect())
-    }
-
-    fn object(fields: &Value, required: &[&str]) -> Value {
-        json!({ "type": "object", "properties": fields, "required": required })
-    }
-
-    #[test]
-    fn fields_may_come_and_not_go() {
-        let one = object(&json!({ "a": { "type": "string" } }), &["a"]);
-        let two = object(&json!({ "a": { "type": "string" }, "b": { "type": "null" } }), &["a"]);
-        assert_eq!(told(&one, &two), (vec![], vec!["data.b is new".to_owned()]));
-        assert_eq!(told(&two, &one), (vec!["data.b is gone".to_owned()], vec![]));
-        let unsure = object(&json!({ "a": { "type": "string" } }), &[]);
-        assert_eq!(told(&one, &unsure), (vec!["data.a may be missing".to_owned()], vec![]));
-        assert_eq!(told(&unsure, &one), (vec![], vec!["data.a is always there".to_owned()]));
-    }
-
-    #[test]
-    fn values_may_become_fewer_and_not_more() {
-        let of = |kind: Value| object(&json!({ "a": kind }), &[]);
-        let wide = of(json!({ "type": ["string", "null"] }));
-        let narrow = of(json!({ "type": "string" }));
-        assert_eq!(told(&narrow, &wide).0, ["data.a may be null"]);
-        assert_eq!(told(&wide, &narrow).1, ["data.a is never null any more"]);
-        let two = of(json!({ "oneOf": [{ "const": "x" }, { "const": "y", "description": "d" }] }));
-        let one = of(json!({ "enum": ["x"] }));
-        assert_eq!(told(&one, &two).0, ["data.a may be \"y\""]);
-        assert_eq!(told(&two, &one), (vec![], vec!["data.a is never \"y\" any more".to_owned()]));
-        assert_eq!(told(&narrow, &one).0, Vec::<String>::new(), "x is a string");
-        assert_eq!(told(&one, &narrow).0, ["data.a may be string"]);
-        let any = of(json!({ "description": "whatever" }));
-        assert_eq!(told(&narrow, &any).0, ["data.a may be anything"]);
-    }
-
-    #[test]
-    fn it_looks_into_lists_alternatives_and_references_without_end() {
-        let deep = |kind: &str| {
-            let leaf = json!({ "anyOf": [{ "type": "null" }, { "type": kind }] });
-            let item = object(&json!({ "leaf": leaf, "self": { "$ref": "#/$defs/Data" } }), &[]);
-            object(&json!({ "list": { "type": "array", "items": item } }), &[])
-        };
-        assert_eq!(told(&deep("string"), &deep("string")), (vec![], vec![]));
-        let (breaking, compatible) = told(&deep("string"), &deep("integer"));
-        assert_eq!(breaking[0], "data.list[].leaf may be integer");
-        assert_eq!(compatible[0], "data.list[].leaf is never string any more");
-    }
-
-    #[test]
-    fn bounds_may_become_narrower_and_not_wider() {
-        let least = |least: i64| json!({ "type": "integer", "minimum": least });
-        assert_eq!(told(&least(0), &least(-1)).0, ["data minimum was 0 and is -1"]);
-        assert_eq!(told(&least(0), &least(1)).1, ["data minimum was 0 and is 1"]);
-        let none = json!({ "type": "integer" });
-        assert_eq!(told(&none, &least(0)).1, ["data minimum was none and is 0"]);
-        assert_eq!(told(&least(0), &none).0, ["data minimum was 0 and is none"]);
-    }
-
-    #[test]
-    fn a_description_is_no_promise_and_a_type_that_goes_is_missed() {
-        let plain = json!({ "type": "string" });
-        let told_better = json!({ "type": "string", "description": "told better", "title": "T" });
-        assert_eq!(told(&plain, &told_better), (vec![], vec![]));
-        let gone = compare(&schema(&plain), &Map::new());
-        assert_eq!((gone[0].breaks, &*gone[0].what), (true, "is gone"));
-        let new = compare(&Map::new(), &schema(&plain));
-        assert_eq!((new[0].breaks, &*new[0].what), (false, "is new"));
-    }
-}
+mod tests;

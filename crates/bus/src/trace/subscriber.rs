@@ -105,10 +105,11 @@ impl Subscriber for TracedSubscriber {
         let now_unix_ns = self.tracer.traces.now_unix_ns();
         let mut in_hand = self.in_hand();
         for delivery in &mut batch {
-            if let Some(span) = self.begin(delivery, now_unix_ns)
-                && in_hand.len() < IN_HAND_MAX
-            {
+            let Some(span) = self.begin(delivery, now_unix_ns) else { continue };
+            if in_hand.len() < IN_HAND_MAX {
                 in_hand.insert(delivery.receipt, span);
+            } else {
+                self.tracer.traces.gave_up();
             }
         }
         drop(in_hand);

@@ -21,6 +21,7 @@ const NOT_SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-
 struct Told {
     count: AtomicU64,
     spans: Mutex<Vec<Span>>,
+    given_up: AtomicU64,
 }
 
 impl Told {
@@ -41,6 +42,10 @@ impl Traces for Told {
 
     fn record(&self, span: Span) {
         self.spans.lock().unwrap().push(span);
+    }
+
+    fn gave_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -322,6 +327,7 @@ async fn what_is_never_settled_does_not_add_up() {
     let batch = subscriber.next_batch(usize::MAX, Duration::ZERO).await.unwrap();
     assert_eq!(batch.len(), subscriber::IN_HAND_MAX + 10);
     assert_eq!(subscriber.in_hand().len(), subscriber::IN_HAND_MAX);
+    assert_eq!(told.given_up.load(Ordering::Relaxed), 10, "what is not told is counted");
     let all = batch.iter().map(|one| (one.receipt, Settlement::Accept)).collect();
     subscriber.settle(all).await;
     assert_eq!(told.spans().len(), subscriber::IN_HAND_MAX);

@@ -39,7 +39,8 @@ impl ParkedMessages for StoreLot {
                 let of = |one: &&ParkedCount| one.queue == queue && one.is_marked == marked;
                 counts.iter().find(of).map_or(0, |one| one.count.cast_unsigned())
             };
-            Depth { queue, ready: count(true), retrying: 0, parked: count(false) }
+            let (ready, parked) = (count(true), count(false));
+            Depth { queue, ready, retrying: 0, parked, missing: Vec::new() }
         };
         Ok(WorkQueue::ALL.map(depth).into())
     }

@@ -1,5 +1,7 @@
 //! `relink audit`: what Stripe lists and neither the ledger nor the parked messages hold.
 
+use std::sync::Arc;
+
 use relink_bus::envelope::rfc3339;
 use relink_bus::topology::WorkQueue;
 use relink_core::time::Second;
@@ -14,6 +16,7 @@ use super::with_stripe;
 use crate::cli::AuditArgs;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::progress::Progress;
 use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
@@ -37,19 +40,20 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let (Some(stripe), Some(place), Some(from), Some(until)) = (stripe, place, from, until) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let mut opened = place.open(Wants::Ledger, false).await?;
+    let progress = Arc::new(Progress::waiting(args.json, super::CONNECTING_DATABASE));
+    let mut opened = place.open(Wants::Ledger, false, &progress).await?;
     let store = opened.store.take().ok_or_else(|| Failure::software("there is no database"))?;
     let (client, budget) = with_stripe::client(stripe)?;
     let (from, until) = (Second(from.0.div_euclid(1000)), Second(until.0.div_euclid(1000)));
 
     // The queues, then the parked ones, then the ledger: what moves on meanwhile is found later.
-    let progress = opened.watched(args.json, WorkQueue::ALL).await?;
+    opened.watched(&progress, WorkQueue::ALL).await?;
     let work = async {
         let lot = &*opened.desk.lot;
         let depths = lot.depths().await.map_err(|error| unavailable(&error))?;
         let in_flight: u64 = depths.iter().map(|depth| depth.ready + depth.retrying).sum();
         let parked = ParkedEvents::all(lot).await.map_err(|error| unavailable(&error))?;
-        progress.anew("events compared");
+        progress.anew("events compared", None);
         let audit = Audit { client, budget, store, waiting: with_stripe::waiting };
         let tell = |audited: &Audited| {
             progress.at(listed(audited));

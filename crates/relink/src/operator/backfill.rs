@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use relink_core::id::Scope;
 use relink_core::observation::Holder;
@@ -42,18 +43,22 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
         Some(account) => Scope::connected(livemode, account),
         None => Scope::own(livemode),
     };
-    let observer = match amqp {
-        Some(amqp) => with_stripe::observer(client, budget, with_stripe::publisher(amqp).await?)?,
-        None => with_stripe::observer(client, budget, Arc::new(Nowhere))?,
+    let progress = Progress::waiting(args.json, super::CONNECTING_BROKER);
+    let publisher = match amqp {
+        Some(amqp) => with_stripe::publisher(amqp, &progress).await?,
+        None => Arc::new(Nowhere),
     };
+    let observer = with_stripe::observer(client, budget, publisher)?;
     let backfill = Backfill { observer, write: args.write };
-    let progress = Progress::of(args.json, "holders", Some(holders.len() as u64));
+    progress.anew("holders", Some(holders.len() as u64));
     let (mut accounts, mut cut_off) = (0, 0);
+    let at = AtomicUsize::new(0);
     let work = async {
         for holder in &holders {
             let held = backfill.holder(&scope, holder).await.map_err(|error| {
                 Failure::unavailable(format!("{}: {error}; run it again from there", holder.id))
             })?;
+            at.fetch_add(1, Ordering::Relaxed);
             accounts += held.accounts;
             cut_off += usize::from(!held.complete);
             if args.json || !held.complete {
@@ -64,7 +69,8 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
         }
         Ok(())
     };
-    progress.during(work).await?;
+    let interrupted = || stopped(&holders, at.load(Ordering::Relaxed), (&args.file, args.write));
+    progress.during_or(work, interrupted).await?;
     progress.end();
     let (count, written) = (holders.len(), args.write);
     if args.json {
@@ -82,6 +88,20 @@ pub(crate) async fn run(args: BackfillArgs) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Where it was interrupted: the holder in hand is the first one of the next run.
+fn stopped(holders: &[Holder], done: usize, (file, is_written): (&str, bool)) -> Failure {
+    let all = counted(holders.len() as u64, "holder");
+    let at = holders.get(done).map_or_else(String::new, |holder| format!("at {}, ", holder.id));
+    let (what, again) = match (is_written, file) {
+        (false, _) => ("looked at, nothing was published", "run it again".to_owned()),
+        (true, "-") => ("published", "run it again with the holders from there".to_owned()),
+        (true, file) => {
+            ("published", format!("run it again without the lines of {file} before that"))
+        }
+    };
+    Failure::interrupted(format!("{at}{done} of {all} {what}; {again}"))
 }
 
 fn line(holder: &Holder, held: &Holding, as_json: bool) -> String {

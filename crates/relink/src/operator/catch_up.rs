@@ -39,14 +39,15 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     };
 
     let (client, budget) = with_stripe::client(stripe)?;
+    let progress = Progress::waiting(args.json, super::CONNECTING_BROKER);
     let publisher = match amqp {
-        Some(amqp) => Some(with_stripe::publisher(amqp).await?),
+        Some(amqp) => Some(with_stripe::publisher(amqp, &progress).await?),
         None => None,
     };
     let catch_up = CatchUp {
         client,
         budget,
-        store: super::store(database).await?,
+        store: super::store(database, &progress).await?,
         // A person may want those that are parked once more; `relink audit` tells them apart.
         lot: None,
         publisher,
@@ -58,7 +59,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
     let since = Second(now - back.0 / 1000);
     // Once is enough: what is published of a first list would pass for known in the second one.
     let when = Since { undelivered: Second(now), all: since };
-    let found = watched(&catch_up, when, args.json).await?;
+    let found = watched(&catch_up, when, progress, args.json).await?;
     if args.json {
         return say(json!({
             "since": since.0, "written": args.write,
@@ -72,8 +73,13 @@ pub(crate) async fn run(args: CatchUpArgs) -> Result<(), Failure> {
 }
 
 /// Catches up, tells what is missing, and shows how many events have been compared.
-async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, Failure> {
-    let progress = Progress::of(json, "events compared", None);
+async fn watched(
+    catch_up: &CatchUp,
+    since: Since,
+    progress: Progress,
+    json: bool,
+) -> Result<Found, Failure> {
+    progress.anew("events compared", None);
     let (missing, unsaid) = (AtomicU64::new(0), Mutex::new(None));
     let tell = |missed: &Missed| {
         if let Err(failure) = say(line(missed, json)) {
@@ -83,14 +89,15 @@ async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, 
         progress.say(&format!("{missing} missing"));
     };
     let work = async { catch_up.run(since, tell).await.map_err(Failure::unavailable) };
+    let of = |result: &str| catch_up.events.with_label_values(&[result]).get();
+    let compared = || of("known") + of("refused") + missing.load(Ordering::Relaxed);
     let count = async {
-        let of = |result: &str| catch_up.events.with_label_values(&[result]).get();
         loop {
             // Whoever cannot be told what is missing shall not wait for the end of it.
             if let Some(failure) = unsaid.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return failure;
             }
-            progress.at(of("known") + of("refused") + missing.load(Ordering::Relaxed));
+            progress.at(compared());
             tokio::time::sleep(TICK).await;
         }
     };
@@ -100,7 +107,19 @@ async fn watched(catch_up: &CatchUp, since: Since, json: bool) -> Result<Found, 
             failure = count => Err(failure),
         }
     };
-    let found = progress.during(both).await?;
+    let interrupted = || {
+        let compared = counted(compared(), "event");
+        let missing = missing.load(Ordering::Relaxed);
+        let what = match catch_up.publisher {
+            Some(_) => format!("{} published", of("published")),
+            None => "nothing was published".to_owned(),
+        };
+        Failure::interrupted(format!(
+            "{compared} compared, {missing} missing, {what}; run it again, what the ledger holds \
+             is not published twice"
+        ))
+    };
+    let found = progress.during_or(both, interrupted).await?;
     match unsaid.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(failure) => Err(failure),
         None => Ok(found),

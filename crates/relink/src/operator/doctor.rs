@@ -11,9 +11,11 @@ mod line;
 mod permission;
 mod settings;
 mod stripe;
+mod traces;
 
 use std::time::Duration;
 
+use relink_core::time::Span;
 use relink_engine::clock::{Clock as _, SystemClock};
 
 use crate::cli::DoctorArgs;
@@ -24,7 +26,7 @@ use crate::settings::Problems;
 use crate::telemetry::start_logging;
 
 use line::{Check, Diagnosis, Level, Line};
-use settings::Wanted;
+use settings::{Named, Wanted};
 
 /// How long a section may take. Each wait within is bounded by itself, and by less.
 const SECTION: Duration = Duration::from_secs(30);
@@ -43,15 +45,26 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let named = settings::read(args, &wanted, &mut lines);
 
     let progress = Progress::waiting(json, "looking");
+    let work = async {
+        look(&named, &wanted, age, &mut lines).await;
+        Ok(())
+    };
+    progress.during(work).await?;
+    progress.end();
+    end(&Diagnosis { lines }, is_strict, json)
+}
+
+/// Looks at all that is named, each section beside the others.
+async fn look(named: &Named, wanted: &[Wanted], longest: Span, lines: &mut Vec<Line>) {
     let now = SystemClock.now();
     let store = database::store(named.database.as_ref()).await;
     let database = async |lines: &mut Vec<Line>| {
-        let look = database::Look { wanted: &wanted, longest: age, now };
+        let look = database::Look { wanted, longest, now };
         database::look(named.database.as_ref(), look, lines).await;
     };
     let stripe = async |lines: &mut Vec<Line>| {
         let modes = database::modes(store.as_deref()).await;
-        stripe::look(&named, &modes, lines).await;
+        stripe::look(named, &modes, lines).await;
     };
     let events = async |lines: &mut Vec<Line>| {
         if store.is_some() && database::is_hidden(named.database.as_ref(), "inbox").await {
@@ -60,24 +73,28 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         }
         events::look(store.as_deref(), named.stripe.as_ref(), now, lines).await;
     };
-    let broker = async |lines: &mut Vec<Line>| broker::look(&named, &wanted, lines).await;
+    let broker = async |lines: &mut Vec<Line>| broker::look(named, wanted, lines).await;
+    let traces = async |lines: &mut Vec<Line>| {
+        if let Some(collector) = &named.collector {
+            traces::look(collector.as_ref(), lines).await;
+        }
+    };
     let is_served = named.broker.is_some();
     let of_broker: &[Check] = if is_served { &broker::CHECKS } else { &[] };
     let of_database = database::checks(named.database.as_ref());
-    let for_stripe = needs(&lines, Check::SettingsStripe);
-    let for_events = needs(&lines, Check::SettingsDatabase);
-    let (mut told, more, others, last) = tokio::join!(
+    let for_stripe = needs(lines, Check::SettingsStripe);
+    let for_events = needs(lines, Check::SettingsDatabase);
+    let (mut told, events, broker, database, traces) = tokio::join!(
         section(&stripe::CHECKS, &for_stripe, stripe),
         section(&events::CHECKS, &for_events, events),
         section(of_broker, "not checked: the broker has to let us in first", broker),
         section(of_database, "not checked: server and schema have to be right first", database),
+        section(&traces::CHECKS, "not checked: settings.process has to be right first", traces),
     );
-    told.extend(more.into_iter().chain(others).chain(last));
+    told.extend(events.into_iter().chain(broker).chain(database).chain(traces));
     lines.extend(told);
     lines.extend(database::parked(store.clone(), named.database.as_ref(), is_served).await);
     lines.sort_by_key(|line| line.check);
-    progress.end();
-    end(&Diagnosis { lines }, is_strict, json)
 }
 
 /// Why something cannot be looked at: its settings are not there, or not right, or lead nowhere.

@@ -62,8 +62,9 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<(), Failure> {
     let Some(database) = database else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let store = super::store(database).await?;
-    let progress = Progress::waiting(args.json, "looking");
+    let progress = Progress::waiting(args.json, super::CONNECTING_DATABASE);
+    let store = super::store(database, &progress).await?;
+    progress.now("looking");
     let story = Story::of(&*store, &args.id, args.limit);
     let story = progress.during(async { story.await.map_err(Failure::unavailable) }).await?;
     progress.end();

@@ -34,9 +34,10 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<(), Failure> {
     let (Some(database), Some(banks)) = (database, banks) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let store = super::store(database).await?;
+    let progress = Progress::waiting(args.json, super::CONNECTING_DATABASE);
+    let store = super::store(database, &progress).await?;
     let now = SystemClock.now();
-    let progress = Progress::of(args.json, "authorizations", None);
+    progress.anew("authorizations", None);
     let outlook = progress.during(readers::outlook(store, banks, now, &progress)).await?;
     progress.end();
     if args.json {

@@ -25,7 +25,13 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
     let progress = Progress::waiting(args.json, "database");
-    let done = progress.during(steps(database, amqp, args.dry_run, &progress)).await?;
+    let is_dry = args.dry_run;
+    let interrupted = || match is_dry {
+        true => Failure::interrupted_looking(),
+        false => Failure::interrupted("what was done until then stays done; run it again"),
+    };
+    let work = steps(database, amqp, is_dry, &progress);
+    let done = progress.during_or(work, interrupted).await?;
     progress.end();
     let verb = if args.dry_run { "to do" } else { "done" };
     let text = if args.json {

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relink_bus::parked::{ParkedError, ParkedMessage, Walked, reasons};
+use relink_bus::parked::{ParkedError, ParkedMessage, ParkedMessages, Walked, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::clock::{Clock as _, SystemClock};
-use relink_engine::parked::{DropReason, ParkedFilter, Reach};
+use relink_engine::parked::{Desk, DropReason, ParkedFilter, Reach};
 use serde_json::{Value, json};
 
+use super::stoppable::Stoppable;
 use super::where_parked::{ALL, Opened, Wants, place, unavailable};
 use crate::cli::{
     AmqpArgs, ChangeArgs, DatabaseArgs, DropArgs, FilterArgs, ListArgs, ParkedArgs, ParkedCommand,
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::progress::Progress;
 use crate::settings::Problems;
+use crate::shutdown::on_signal;
 use crate::telemetry::start_logging;
 
 /// How many are listed before a change that was not asked for yet.
@@ -50,8 +52,9 @@ async fn list(
     let place = place(&mut problems, amqp, database, wants);
     let filter = filter(&mut problems, args.filter);
     problems.done()?;
-    let mut opened = needed(place)?.open(wants, false).await?;
-    let progress = opened.watched(args.json, filter.queues()).await?;
+    let progress = connecting(args.json);
+    let mut opened = needed(place)?.open(wants, false, &progress).await?;
+    opened.watched(&progress, filter.queues()).await?;
     let reach = Reach { at_most: args.limit, ..ALL };
     let listed = progress.during(looked(opened.desk.list(&filter, reach))).await?;
     progress.end();
@@ -74,8 +77,9 @@ async fn show(
     let wants = Wants::LittleOrNothing;
     let place = place(&mut problems, amqp, database, wants);
     problems.done()?;
-    let mut opened = needed(place)?.open(wants, false).await?;
-    let progress = opened.watched(args.json, WorkQueue::ALL).await?;
+    let progress = connecting(args.json);
+    let mut opened = needed(place)?.open(wants, false, &progress).await?;
+    opened.watched(&progress, WorkQueue::ALL).await?;
     let found = progress.during(looked(opened.desk.show(&args.id, ALL))).await?;
     progress.end();
     if args.json {
@@ -104,19 +108,20 @@ async fn requeue(
     problems.done()?;
     let pause = Duration::from_secs(1) / rate.unwrap_or(1);
     let change = Change { verb: "requeue", done: "requeued", json, limit };
-    let mut opened = needed(place)?.open(wants, write).await?;
-    let progress = opened.watched(json, choice.queues()).await?;
+    let progress = connecting(json);
+    let mut opened = needed(place)?.open(wants, write, &progress).await?;
+    opened.watched(&progress, choice.queues()).await?;
     if !write {
         return change.preview(&opened, &choice, &progress).await;
     }
-    let mut telling = change.telling(progress);
-    let walked = telling
-        .during(async |tell| opened.desk.requeue(&choice, change.reach(), pause, tell).await)
-        .await?;
+    let work = async |desk: &Desk, tell: Tell<'_>| {
+        desk.requeue(&choice, change.reach(), pause, tell).await
+    };
+    let done = change.carry_out(&mut opened, progress, work).await?;
     let later = opened.is_embedded.then_some(
         "`relink standalone` puts them back within a second, or when it is started again",
     );
-    change.finish(telling, &walked, &choice.ids, later)
+    change.finish(done, &choice.ids, later)
 }
 
 async fn drop_some(
@@ -134,18 +139,17 @@ async fn drop_some(
     problems.done()?;
     let reason = reason.map_err(|()| incomplete())?;
     let change = Change { verb: "drop", done: "dropped", json, limit };
-    let mut opened = needed(place)?.open(wants, write).await?;
-    let progress = opened.watched(json, choice.queues()).await?;
+    let progress = connecting(json);
+    let mut opened = needed(place)?.open(wants, write, &progress).await?;
+    opened.watched(&progress, choice.queues()).await?;
     if !write {
         return change.preview(&opened, &choice, &progress).await;
     }
-    let mut telling = change.telling(progress);
-    let walked = telling
-        .during(async |tell| {
-            opened.desk.drop_messages(&choice, change.reach(), &reason, tell).await
-        })
-        .await?;
-    change.finish(telling, &walked, &choice.ids, None)
+    let work = async |desk: &Desk, tell: Tell<'_>| {
+        desk.drop_messages(&choice, change.reach(), &reason, tell).await
+    };
+    let done = change.carry_out(&mut opened, progress, work).await?;
+    change.finish(done, &choice.ids, None)
 }
 
 /// What both changes have in common: shown first, done with `--write`, told at the end.
@@ -161,15 +165,27 @@ impl Change {
         Reach { at_most: self.limit.unwrap_or(usize::MAX), ..ALL }
     }
 
-    fn telling(&self, progress: Arc<Progress>) -> Telling {
-        Telling {
+    /// Does it, up to a signal.
+    async fn carry_out(
+        &self,
+        opened: &mut Opened,
+        progress: Arc<Progress>,
+        work: impl AsyncFnOnce(&Desk, Tell<'_>) -> Walked,
+    ) -> Result<Done, Failure> {
+        let lot = Arc::new(Stoppable::new(Arc::clone(&opened.desk.lot), on_signal()?));
+        opened.desk.lot = Arc::clone(&lot) as Arc<dyn ParkedMessages>;
+        let mut telling = Telling {
             json: self.json,
             done: self.done,
             told: Vec::new(),
             met: Met::default(),
-            progress,
+            progress: Arc::clone(&progress),
             count: 0,
-        }
+        };
+        let mut tell = |message: &ParkedMessage| telling.tell(message);
+        let walked = progress.heeding(work(&opened.desk, &mut tell)).await;
+        progress.end();
+        Ok(Done { telling, walked, was_stopped: lot.was_stopped() })
     }
 
     /// Shows what would be done.
@@ -205,28 +221,39 @@ impl Change {
         met.all_of(&choice.ids)
     }
 
-    fn finish(
-        &self,
-        telling: Telling,
-        walked: &Walked,
-        ids: &[Arc<str>],
-        later: Option<&str>,
-    ) -> Result<(), Failure> {
-        telling.progress.end();
-        let count = walked.carried_out;
+    fn finish(&self, done: Done, ids: &[Arc<str>], later: Option<&str>) -> Result<(), Failure> {
+        let Done { telling, walked, was_stopped } = done;
+        let (count, verb) = (walked.carried_out, self.done);
         if self.json {
-            print_json(&json!({ "written": true, "count": count, "messages": telling.told }))?;
-        } else {
+            print_json(&json!({
+                "written": true, "count": count, "interrupted": was_stopped,
+                "messages": telling.told,
+            }))?;
+        } else if !was_stopped || walked.trouble.is_some() {
             let later = later.filter(|_| count > 0).map(|text| format!(": {text}"));
-            print(&format!("{count} {}{}", self.done, later.unwrap_or_default()))?;
+            print(&format!("{count} {verb}{}", later.unwrap_or_default()))?;
         }
         match &walked.trouble {
             Some(error) => Err(unavailable(error)),
+            None if was_stopped => Err(Failure::interrupted(format!(
+                "{count} {verb}, the others stay parked; run it again"
+            ))),
             // Where the limit ended it, the rest may be there.
             None if self.limit.is_some_and(|limit| u64::try_from(limit) == Ok(count)) => Ok(()),
             None => telling.met.all_of(ids),
         }
     }
+}
+
+/// Is told of every message that is dealt with.
+type Tell<'a> = &'a mut (dyn FnMut(&ParkedMessage) + Send);
+
+/// What came of a change.
+struct Done {
+    telling: Telling,
+    walked: Walked,
+    /// Whether somebody said stop before the end.
+    was_stopped: bool,
 }
 
 /// The ids of what was met: of the messages, and those under which they are parked.
@@ -265,15 +292,6 @@ struct Telling {
 }
 
 impl Telling {
-    async fn during(
-        &mut self,
-        work: impl AsyncFnOnce(&mut (dyn FnMut(&ParkedMessage) + Send)) -> Walked,
-    ) -> Result<Walked, Failure> {
-        let progress = Arc::clone(&self.progress);
-        let mut tell = |message: &ParkedMessage| self.tell(message);
-        progress.during(async { Ok(work(&mut tell).await) }).await
-    }
-
     fn tell(&mut self, message: &ParkedMessage) {
         self.count += 1;
         self.met.add(message);
@@ -339,6 +357,11 @@ fn choice(problems: &mut Problems, ids: Vec<String>, args: FilterArgs, all: bool
         });
     }
     choice
+}
+
+/// Shown from before the first server is asked.
+fn connecting(json: bool) -> Arc<Progress> {
+    Arc::new(Progress::waiting(json, super::CONNECTING_BROKER))
 }
 
 fn needed<T>(place: Option<T>) -> Result<T, Failure> {

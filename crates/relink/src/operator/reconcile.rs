@@ -1,6 +1,7 @@
 //! `relink reconcile`: compares every account with Stripe, those not heard of for longest first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relink_engine::clock::{Clock as _, SystemClock};
@@ -34,31 +35,48 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
 
-    let store = super::store(database).await?;
+    let progress = Progress::waiting(args.json, super::CONNECTING_DATABASE);
+    let store = super::store(database, &progress).await?;
+    progress.now("counting");
     let begin = SystemClock.now();
-    let all = store.count_unheard(begin).await.map_err(Failure::unavailable)?;
+    let count = async { store.count_unheard(begin).await.map_err(Failure::unavailable) };
+    let all = progress.during(count).await?;
     let rate = stripe.reads_per_second;
     let Some(amqp) = amqp else {
+        progress.end();
         return show(all, rate, args.json);
     };
     let (client, budget) = with_stripe::client(stripe)?;
-    let publisher = with_stripe::publisher(amqp).await?;
+    let publisher = with_stripe::publisher(amqp, &progress).await?;
     let observer = with_stripe::observer(client, budget, publisher)?;
     let reconcile = Reconcile { observer, store: Arc::clone(&store) };
     let stop = shutdown::on_signal()?;
     if !args.once {
-        reconcile.keep_on(Duration::from_secs(u64::from(days) * 86_400), stop).await;
+        progress.end();
+        let age = Duration::from_secs(u64::from(days) * 86_400);
+        progress.heeding(reconcile.keep_on(age, stop)).await;
         return Ok(());
     }
-    let progress = Progress::of(args.json, "accounts", Some(all.unsigned_abs()));
-    let tell = |walked: &Walked| progress.at(walked.accounts + walked.skipped);
-    let walked = tokio::select! {
-        () = stop.cancelled() => None,
-        walked = reconcile.walk(begin, tell) => Some(walked),
+    let all = all.unsigned_abs();
+    progress.anew("accounts", Some(all));
+    let read = AtomicU64::new(0);
+    let tell = |walked: &Walked| {
+        read.store(walked.accounts, Ordering::Relaxed);
+        progress.at(walked.accounts + walked.skipped);
     };
+    let work = async {
+        tokio::select! {
+            () = stop.cancelled() => None,
+            walked = reconcile.walk(begin, tell) => Some(walked),
+        }
+    };
+    let walked = progress.heeding(work).await;
     progress.end();
     let Some(walked) = walked else {
-        return Err(Failure::interrupted_and("the next run goes on from there"));
+        let (read, all) = (read.load(Ordering::Relaxed), counted(all, "account"));
+        return Err(Failure::interrupted(format!(
+            "{read} of {all} read and published; run it again, it goes on with the others"
+        )));
     };
     let walked = walked.map_err(Failure::unavailable)?;
     if args.json {

@@ -50,6 +50,12 @@ fn differ(file: &Path, as_json: bool) -> Result<(), Failure> {
         let wanted = "what `relink schema` prints without a type is wanted";
         return Err(problem(format!("`{name}` is no type of message; {wanted}")));
     }
+    if earlier.is_empty() {
+        return Err(problem("there is no schema in it; `relink schema > FILE` makes one".into()));
+    }
+    for (name, one) in &earlier {
+        schema::look_through(one).map_err(|wrong| problem(format!("{name}: {wrong}")))?;
+    }
     let changes = schema::compare(&earlier, &by_kind());
     let breaking = changes.iter().filter(|change| change.breaks).count();
     print(&told(&changes, as_json)?)?;
@@ -110,5 +116,23 @@ mod tests {
         let text = told(&changes, false).ok();
         assert_eq!(text.as_deref(), Some("breaks      relink.prompt_relink.v1 data_old is gone"));
         assert!(told(&changes, true).is_ok_and(|json| json.contains(r#""breaks": true"#)));
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("schemas.json");
+        for (text, wrong) in [
+            (r#"{ "relink.prompt_relink.v1": null }"#, "a schema is wanted, and it is null"),
+            (r#"{ "relink.prompt_relink.v1": 7 }"#, "a schema is wanted, and it is a number"),
+            (r#"{ "relink.x.v1": { "properties": [] } }"#, "wanted at /properties"),
+            ("null", "no schemas"),
+            ("[]", "no schemas"),
+            ("{}", "there is no schema in it"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let refused = format!("{:?}", differ(&file, false).unwrap_err());
+            assert!(refused.contains("code: 64") && refused.contains(wrong), "{text}: {refused}");
+        }
     }
 }

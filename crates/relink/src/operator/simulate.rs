@@ -89,12 +89,17 @@ pub(crate) async fn run(args: &SimulateArgs) -> Result<(), Failure> {
         true => shutdown::on_signal()?,
         false => CancellationToken::new(),
     };
-    let found = search(args, &choice, first, (&progress, &stop))?;
+    let looking = Looking { progress: &progress, stop: &stop, done: AtomicU64::new(0) };
+    let found = search(args, &choice, first, &looking)?;
     progress.end();
-    if stop.is_cancelled() {
-        return Err(Failure::interrupted());
-    }
     let Some((plan, outcome)) = found else {
+        if stop.is_cancelled() {
+            let (done, runs) = (looking.done.into_inner(), counted(args.seeds, "run"));
+            return Err(Failure::interrupted(format!(
+                "{done} of {runs} done, no promise broken; `--seed {first}` begins with the same \
+                 ones again"
+            )));
+        }
         let seconds = began.elapsed().as_secs();
         return print(&format!("{}, no promise broken, {seconds} s", counted(args.seeds, "run")));
     };
@@ -105,7 +110,10 @@ pub(crate) async fn run(args: &SimulateArgs) -> Result<(), Failure> {
     std::thread::spawn(move || tell.send(shrink(plan, outcome, SHRINK_RUNS_MAX)).is_ok());
     let progress = Progress::waiting(args.trace, "shortening");
     let shortened = tokio::select! {
-        () = stop.cancelled() => return Err(Failure::interrupted()),
+        () = stop.cancelled() => return Err(Failure::interrupted(format!(
+            "seed {seed} breaks a promise and was not shortened; `relink simulate --seeds 1 \
+             --seed {seed}` begins with it again"
+        ))),
         shortened = told_of => shortened.map_err(|_| Failure::software("a run panicked"))?,
     };
     progress.end();
@@ -114,18 +122,25 @@ pub(crate) async fn run(args: &SimulateArgs) -> Result<(), Failure> {
     Err(Failure::no(format!("seed {seed} breaks a promise")))
 }
 
+/// Who looks on, and how far it is.
+struct Looking<'a> {
+    progress: &'a Progress,
+    stop: &'a CancellationToken,
+    done: AtomicU64,
+}
+
 /// The first run that breaks a promise, in whichever order they end.
 fn search(
     args: &SimulateArgs,
     choice: &Choice,
     first: u64,
-    (progress, interrupted): (&Progress, &CancellationToken),
+    looking: &Looking<'_>,
 ) -> Result<Option<(Plan, Outcome)>, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, |all| all.get() as u64);
     let jobs = if args.trace { 1 } else { args.jobs.unwrap_or(processors) };
-    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
+    let next = AtomicU64::new(0);
     // Of a break as of a signal the other runs hear.
-    let stop = interrupted.child_token();
+    let stop = looking.stop.child_token();
     let found: Mutex<Option<Result<(Plan, Outcome), Failure>>> = Mutex::default();
     let keep = |what: Result<(Plan, Outcome), Failure>| {
         stop.cancel();
@@ -141,7 +156,7 @@ fn search(
                 Ok(plan) => plan,
                 Err(failure) => return keep(Err(failure)),
             };
-            match one(args, &plan, progress, &done) {
+            match one(args, &plan, looking) {
                 Ok(outcome) if outcome.broken.is_none() => {}
                 Ok(outcome) => keep(Ok((plan, outcome))),
                 Err(failure) => keep(Err(failure)),
@@ -156,18 +171,16 @@ fn search(
     found.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()
 }
 
-fn one(
-    args: &SimulateArgs,
-    plan: &Plan,
-    progress: &Progress,
-    done: &AtomicU64,
-) -> Result<Outcome, Failure> {
+fn one(args: &SimulateArgs, plan: &Plan, looking: &Looking<'_>) -> Result<Outcome, Failure> {
     let outcome = run_plan(plan).map_err(Failure::unavailable)?;
-    let (runs, number) = (args.seeds, done.fetch_add(1, Ordering::Relaxed) + 1);
-    progress.one_more();
+    let (runs, number) = (args.seeds, looking.done.fetch_add(1, Ordering::Relaxed) + 1);
+    looking.progress.one_more();
     if args.trace {
         print(&format!("seed {}: {plan}\n{}", plan.seed, outcome.trace.join("\n")))?;
-    } else if number.is_multiple_of(TELL_EVERY) && number < runs && !progress.is_for_somebody() {
+    } else if number.is_multiple_of(TELL_EVERY)
+        && number < runs
+        && !looking.progress.is_for_somebody()
+    {
         print(&format!("{number} of {runs}"))?;
     }
     Ok(outcome)

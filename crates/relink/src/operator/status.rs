@@ -43,11 +43,12 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     let (Some(place), Some(days)) = (place, days) else {
         return Err(Failure::software("settings without a problem are incomplete"));
     };
-    let opened = place.open(Wants::Ledger, false).await?;
+    let progress = Progress::waiting(args.json, super::CONNECTING_DATABASE);
+    let opened = place.open(Wants::Ledger, false, &progress).await?;
     let store = opened.store.ok_or_else(|| Failure::software("there is no database"))?;
     let lot = &*opened.desk.lot;
     let Some(every) = every else {
-        let progress = Progress::waiting(args.json, "counting");
+        progress.now("counting");
         let status = progress.during(Status::read(&*store, lot, days)).await?;
         progress.end();
         if args.json {
@@ -56,10 +57,21 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
         }
         return print(status.text().trim_end());
     };
+    progress.end();
+    progress.heeding(watch(&*store, lot, days, (every, args.json))).await
+}
+
+/// Again and again until a signal.
+async fn watch(
+    store: &dyn Store,
+    lot: &dyn ParkedMessages,
+    days: u16,
+    (every, json): (u32, bool),
+) -> Result<(), Failure> {
     let stop = on_signal()?;
     while !stop.is_cancelled() {
-        let text = match Status::read(&*store, lot, days).await {
-            Ok(status) if args.json => status.document().to_string(),
+        let text = match Status::read(store, lot, days).await {
+            Ok(status) if json => status.document().to_string(),
             Ok(status) => on_a_screen(status.text().trim_end()),
             // Whoever watches wants to see it come back.
             Err(failure) => {
@@ -119,7 +131,7 @@ impl Status {
         let queues = self.depths.iter().map(|depth| {
             json!({
                 "queue": depth.queue.short_name(), "ready": depth.ready,
-                "retrying": depth.retrying, "parked": depth.parked,
+                "retrying": depth.retrying, "parked": depth.parked, "missing": depth.missing,
             })
         });
         let named = |counts: &[(String, i64)]| -> Value {
@@ -184,11 +196,12 @@ impl Status {
         let _ = writeln!(text, "observations    {}", self.books.observations);
         let _ = writeln!(text, "\nin flight       {}", self.in_flight());
         for depth in &self.depths {
-            let Depth { queue, ready, retrying, parked } = depth;
+            let Depth { queue, ready, retrying, parked, .. } = depth;
             let queue = queue.short_name();
+            let lacks = depth.lacks().map_or_else(String::new, |lacks| format!("; {lacks}"));
             let _ = writeln!(
                 text,
-                "{queue:<14}  {ready} ready, {retrying} to be tried again, {parked} parked"
+                "{queue:<14}  {ready} ready, {retrying} to be tried again, {parked} parked{lacks}"
             );
         }
         let (depth, age) = (self.census.outbox_depth, self.outbox_age_seconds());

@@ -12,6 +12,7 @@ use relink_rabbitmq::{RabbitConfig, RabbitParked};
 use relink_sqlite::SqliteStore;
 
 use super::watched::Watched;
+use super::{CONNECTING_BROKER, CONNECTING_DATABASE};
 use crate::cli::{AmqpArgs, DatabaseArgs};
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -79,16 +80,22 @@ pub(super) fn place(
 }
 
 impl Place {
-    /// Opens it; `is_written`: something is to be changed.
-    pub(super) async fn open(self, wants: Wants, is_written: bool) -> Result<Opened, Failure> {
+    /// Opens it while somebody looks on; `is_written`: something is to be changed.
+    pub(super) async fn open(
+        self,
+        wants: Wants,
+        is_written: bool,
+        progress: &Progress,
+    ) -> Result<Opened, Failure> {
         let is_embedded = self.amqp.is_none();
         let wants_database =
             is_embedded || wants == Wants::Ledger || (wants == Wants::Record && is_written);
         let store: Option<Arc<dyn Store>> = match self.database.filter(|_| wants_database) {
             None => None,
             Some(Database::Postgres(config)) => {
-                let store = PostgresStore::connect(*config).await.map_err(super::away)?;
-                Some(Arc::new(store))
+                progress.now(CONNECTING_DATABASE);
+                let connect = async { PostgresStore::connect(*config).await.map_err(super::away) };
+                Some(Arc::new(progress.during(connect).await?))
             }
             Some(Database::Sqlite(path)) => {
                 let path = path.as_ref();
@@ -121,20 +128,23 @@ impl Opened {
     /// looked at.
     pub(super) async fn watched(
         &mut self,
-        json: bool,
+        progress: &Arc<Progress>,
         queues: impl IntoIterator<Item = WorkQueue>,
-    ) -> Result<Arc<Progress>, Failure> {
-        let progress = Arc::new(Progress::of(json, "parked messages", None));
+    ) -> Result<(), Failure> {
+        if !self.is_embedded {
+            progress.now(CONNECTING_BROKER);
+        }
         if !progress.is_for_somebody() {
-            return Ok(progress);
+            return Ok(());
         }
         let queues: Vec<WorkQueue> = queues.into_iter().collect();
-        let depths = self.desk.lot.depths().await.map_err(|error| unavailable(&error))?;
+        let depths = async { self.desk.lot.depths().await.map_err(|error| unavailable(&error)) };
+        let depths = progress.during(depths).await?;
         let ours = depths.iter().filter(|depth| queues.contains(&depth.queue));
-        progress.out_of(ours.map(|depth| depth.parked).sum());
+        progress.anew("parked messages", Some(ours.map(|depth| depth.parked).sum()));
         let lot = Arc::clone(&self.desk.lot);
-        self.desk.lot = Arc::new(Watched { lot, progress: Arc::clone(&progress) });
-        Ok(progress)
+        self.desk.lot = Arc::new(Watched { lot, progress: Arc::clone(progress) });
+        Ok(())
     }
 }
 

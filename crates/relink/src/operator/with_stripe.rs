@@ -12,10 +12,11 @@ use relink_stripe::client::{Budget, Client};
 use relink_worker_followup::Observer;
 use tokio_util::sync::CancellationToken;
 
+use super::CONNECTING_BROKER;
 use crate::cli::{AmqpArgs, StripeArgs};
 use crate::failure::Failure;
 use crate::output::print;
-use crate::progress::{above, stderr};
+use crate::progress::{Progress, beside, stderr};
 use crate::settings::{Database, Problems, Stripe};
 use crate::wiring;
 
@@ -61,7 +62,11 @@ pub(super) fn client(stripe: Stripe) -> Result<(Client, Arc<Budget>), Failure> {
 }
 
 /// A publisher that is connected, to a broker with everything in place.
-pub(super) async fn publisher(amqp: RabbitConfig) -> Result<Arc<dyn Publisher>, Failure> {
+pub(super) async fn publisher(
+    amqp: RabbitConfig,
+    progress: &Progress,
+) -> Result<Arc<dyn Publisher>, Failure> {
+    progress.now(CONNECTING_BROKER);
     let connect = async {
         wiring::prepare_broker(&amqp, &CancellationToken::new()).await?;
         let publisher = RabbitPublisher::new(amqp);
@@ -70,9 +75,12 @@ pub(super) async fn publisher(amqp: RabbitConfig) -> Result<Arc<dyn Publisher>, 
         }
         Ok(Arc::new(publisher) as Arc<dyn Publisher>)
     };
-    tokio::time::timeout(CONNECT, connect).await.unwrap_or_else(|_| {
-        Err(Failure::unavailable("the broker of RELINK_AMQP_URL does not answer"))
-    })
+    let connect = async {
+        tokio::time::timeout(CONNECT, connect).await.unwrap_or_else(|_| {
+            Err(Failure::unavailable("the broker of RELINK_AMQP_URL does not answer"))
+        })
+    };
+    progress.during_or(connect, || Failure::interrupted("nothing was published")).await
 }
 
 /// Reads and publishes.
@@ -113,5 +121,5 @@ impl Publisher for Nowhere {
 
 /// One line on standard output; a reader that has seen enough is no failure.
 pub(super) fn say(text: impl std::fmt::Display) -> Result<(), Failure> {
-    above(|| print(&text.to_string()))
+    beside(&std::io::stdout(), || print(&text.to_string()))
 }

@@ -1,5 +1,7 @@
 //! The far end of the queue: spans in batches to the collector, a few attempts each.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +25,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long the collector may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the collector may take once it is time to close: what else waits wants its turn, too.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Pauses between attempts for one batch; a collector that is restarted is back by then. Longer
 /// ones would only fill the queue behind it.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -43,14 +48,24 @@ pub(super) struct Delivery {
     origin: Origin,
     exported: IntCounter,
     dropped: IntCounter,
+    /// How many are in the queue or in hand: neither exported nor dropped.
+    unsettled: Arc<AtomicU64>,
     trouble: Trouble,
+}
+
+/// What the collector said to a request that it has taken.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) status: StatusCode,
+    /// How many of the spans it refuses.
+    refused: u64,
 }
 
 /// Why a batch was not taken.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     /// For people; nothing of an address and nothing that the collector said.
-    why: String,
+    pub(super) why: String,
     /// After what pause it may be tried again; `None`: not at all.
     again: Option<Option<Duration>>,
 }
@@ -61,12 +76,14 @@ impl Delivery {
     pub(super) fn new(
         url: Url,
         origin: Origin,
-        spans: IntCounterVec,
+        spans: &IntCounterVec,
+        unsettled: Arc<AtomicU64>,
     ) -> Result<Self, reqwest::Error> {
         let client = wiring::http_client(&url).timeout(ANSWER_TIMEOUT).build()?;
         let counter = |result: &str| spans.with_label_values(&[result]);
         let (exported, dropped) = (counter("exported"), counter("dropped"));
-        Ok(Self { client, url, origin, exported, dropped, trouble: Trouble::default() })
+        let trouble = Trouble::default();
+        Ok(Self { client, url, origin, exported, dropped, unsettled, trouble })
     }
 
     /// Sends until told to close, and then what is left.
@@ -97,27 +114,52 @@ impl Delivery {
     async fn deliver(&mut self, spans: &[Span], closing: &CancellationToken) {
         let (body, count) = (Bytes::from(self.origin.body(spans)), spans.len() as u64);
         let mut pauses = PAUSES.into_iter();
+        let mut is_last = closing.is_cancelled();
         let refusal = loop {
-            let refusal = match self.attempt(body.clone()).await {
-                Ok(refused) => {
+            let refusal = match self.attempt_in_time(body.clone(), closing).await {
+                Ok(Taken { refused, .. }) => {
                     let refused = refused.min(count);
-                    self.exported.inc_by(count - refused);
-                    self.dropped.inc_by(refused);
+                    self.settled(count - refused, refused);
                     let some = (refused > 0).then_some("it refuses some of them");
                     return self.tell(some);
                 }
                 Err(refusal) => refusal,
             };
-            let (Some(wanted), Some(pause)) = (refusal.again, pauses.next()) else { break refusal };
+            let (Some(wanted), Some(pause), false) = (refusal.again, pauses.next(), is_last) else {
+                break refusal;
+            };
             let pause = wanted.unwrap_or(pause).min(PAUSE_MAX);
             tokio::select! {
                 biased;
-                () = closing.cancelled() => break refusal,
+                () = closing.cancelled() => is_last = true,
                 () = tokio::time::sleep(pause) => {}
             }
         };
-        self.dropped.inc_by(count);
+        self.settled(0, count);
         self.tell(Some(&refusal.why));
+    }
+
+    fn settled(&self, exported: u64, dropped: u64) {
+        self.exported.inc_by(exported);
+        self.dropped.inc_by(dropped);
+        self.unsettled.fetch_sub(exported + dropped, Ordering::Relaxed);
+    }
+
+    /// An attempt; one that it is time to close for has little of it left.
+    async fn attempt_in_time(
+        &self,
+        body: Bytes,
+        closing: &CancellationToken,
+    ) -> Result<Taken, Refusal> {
+        let late = async {
+            closing.cancelled().await;
+            tokio::time::sleep(LAST_ANSWER_TIMEOUT).await;
+        };
+        tokio::select! {
+            biased;
+            answer = attempt(&self.client, &self.url, body) => answer,
+            () = late => Err(Refusal { why: "it does not answer in time".to_owned(), again: None }),
+        }
     }
 
     /// After each batch: why it was not taken, if it was not.
@@ -136,43 +178,43 @@ impl Delivery {
             None => {}
         }
     }
+}
 
-    /// How many of the spans the collector refuses.
-    async fn attempt(&self, body: Bytes) -> Result<u64, Refusal> {
-        let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
-        let answer = request.body(body).send().await.map_err(|error| {
-            let why = match &error {
-                error if error.is_timeout() => "it does not answer in time",
-                error if error.is_connect() => "it cannot be reached",
-                _ => "the connection to it broke",
-            };
-            Refusal { why: why.to_owned(), again: Some(None) }
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(refused_spans(&read(answer).await));
-        }
-        // These and no others may be sent again (OTLP 1.9, "Retryable Response Codes").
-        let may_pass = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-        );
-        let wanted = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let wanted = wanted.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let hint = match status {
-            StatusCode::NOT_FOUND => ": is there an OTLP receiver for HTTP at this address?",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ": it has to take OTLP in JSON",
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                ": send traces to a collector of your own, which has the credentials"
-            }
-            _ => "",
+/// One request, and what the collector says.
+pub(super) async fn attempt(client: &Client, url: &Url, body: Bytes) -> Result<Taken, Refusal> {
+    let request = client.post(url.clone()).header(CONTENT_TYPE, "application/json");
+    let answer = request.body(body).send().await.map_err(|error| {
+        let why = match &error {
+            error if error.is_timeout() => "it does not answer in time",
+            error if error.is_connect() => "it cannot be reached",
+            _ => "the connection to it broke",
         };
-        let why = format!("it answers {}{hint}", status.as_u16());
-        Err(Refusal { why, again: may_pass.then_some(wanted) })
+        Refusal { why: why.to_owned(), again: Some(None) }
+    })?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(Taken { status, refused: refused_spans(&read(answer).await) });
     }
+    // These and no others may be sent again (OTLP 1.9, "Retryable Response Codes").
+    let may_pass = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    );
+    let wanted = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let wanted = wanted.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let hint = match status {
+        StatusCode::NOT_FOUND => ": is there an OTLP receiver for HTTP at this address?",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ": it has to take OTLP in JSON",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            ": send traces to a collector of your own, which has the credentials"
+        }
+        _ => "",
+    };
+    let why = format!("it answers {}{hint}", status.as_u16());
+    Err(Refusal { why, again: may_pass.then_some(wanted) })
 }
 
 /// Takes more spans until the batch is full.

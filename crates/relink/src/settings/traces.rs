@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::Problems;
-use crate::cli::TraceArgs;
+use crate::cli::{TRACE_RATIO, TraceArgs};
 
 /// A collector that takes traces.
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub(crate) struct Collector {
 impl Problems {
     /// The collector; `None` inside where traces are not told.
     pub(crate) fn traces(&mut self, args: TraceArgs) -> Option<Option<Collector>> {
-        let ratio = self.chance("RELINK_TRACE_RATIO", &args.trace_ratio);
+        let ratio = Some(args.trace_ratio.trim()).filter(|ratio| !ratio.is_empty());
+        let ratio = self.chance("RELINK_TRACE_RATIO", ratio.unwrap_or(TRACE_RATIO));
         let Some(url) = args.otlp_url.filter(|url| !url.is_empty()) else {
             return ratio.map(|_| None);
         };
@@ -77,6 +78,15 @@ mod tests {
         check("http://collector:4318/", "http://collector:4318/v1/traces");
         check("https://otlp.example.com/here//", "https://otlp.example.com/here/v1/traces");
         assert_eq!(read("", "1").unwrap(), None);
+    }
+
+    #[test]
+    fn an_empty_ratio_is_not_set() {
+        let url = Some("http://collector:4318".to_owned());
+        let args = TraceArgs { otlp_url: url, trace_ratio: " ".to_owned() };
+        let mut problems = Problems::default();
+        let collector = problems.traces(args).unwrap().unwrap();
+        assert_eq!((problems.told(), collector.ratio), (vec![], 1.0));
     }
 
     #[test]

@@ -360,6 +360,7 @@ fn depths(states: &[QueueState]) -> Vec<Depth> {
         ready: ready(queue.name()),
         retrying: RETRY_LADDER.iter().map(|(rung, _)| ready(&retry_queue(queue, rung))).sum(),
         parked: ready(queue.parked()),
+        missing: Vec::new(),
     };
     WorkQueue::ALL.map(depth).to_vec()
 }

@@ -40,12 +40,13 @@ pub(crate) enum Check {
     DatabaseTransactions,
     DatabaseOutbox,
     Parked,
+    Traces,
 }
 
 impl Check {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::SettingsProcess,
         Self::SettingsWebhooks,
         Self::SettingsBroker,
@@ -78,6 +79,7 @@ impl Check {
         Self::DatabaseTransactions,
         Self::DatabaseOutbox,
         Self::Parked,
+        Self::Traces,
     ];
 
     /// Its name, for people and scripts.
@@ -115,6 +117,7 @@ impl Check {
             Self::DatabaseTransactions => "database.transactions",
             Self::DatabaseOutbox => "database.outbox",
             Self::Parked => "parked",
+            Self::Traces => "traces",
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::{
     StripeArgs, WebhookArgs,
 };
 use crate::role;
-use crate::settings::{Database, Databases, Problems, Stripe};
+use crate::settings::{Collector, Database, Databases, Problems, Stripe};
 
 /// Stripe's own limit for the age of a signature (Stripe docs: webhooks), in seconds.
 const TOLERANCE_S: i64 = 300;
@@ -58,6 +58,17 @@ impl Wanted {
         wanted
     }
 
+    /// The role that runs it.
+    fn role(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Lifecycle | Self::Upcoming | Self::Followup => "worker",
+            Self::Scheduler => "scheduler",
+            Self::Portal => "portal",
+            Self::Standalone => "standalone",
+        }
+    }
+
     fn needs(self, check: Check) -> bool {
         match check {
             Check::SettingsWebhooks => matches!(self, Self::Ingress | Self::Standalone),
@@ -77,6 +88,8 @@ pub(crate) struct Named {
     pub(crate) management: Option<ManagementConfig>,
     pub(crate) database: Option<Database>,
     pub(crate) stripe: Option<Stripe>,
+    /// Where traces go, if they go anywhere; unless that is set wrongly.
+    pub(crate) collector: Option<Option<Collector>>,
     /// The mode of webhooks, where only one is taken.
     pub(crate) webhook_mode: Option<bool>,
     /// How old a signature may be, in seconds; 0: as old as it likes.
@@ -90,11 +103,12 @@ pub(crate) fn read(args: DoctorArgs, wanted: &[Wanted], lines: &mut Vec<Line>) -
     let StandaloneArgs { retention, background, traces, admin, .. } = rest;
     let mut group = Group { wanted, lines };
 
+    let mut collector = None;
     group.judge(Check::SettingsProcess, true, "", |problems| {
-        let collector = problems.traces(traces);
-        let traces = match collector.flatten() {
-            Some(collector) => format!("; traces go to {}", collector.url),
-            None => String::new(),
+        collector = problems.traces(traces);
+        let traces = match &collector {
+            Some(Some(collector)) => format!("; traces go to {}", collector.url),
+            _ => String::new(),
         };
         let told = format!("shutdown, admin listener and logs{traces}");
         problems.admin(&admin).map(|_| told)
@@ -121,7 +135,7 @@ pub(crate) fn read(args: DoctorArgs, wanted: &[Wanted], lines: &mut Vec<Line>) -
         Some("standalone posts commands".to_owned())
     });
     none_at_all(lines);
-    Named { broker, management, database, stripe, webhook_mode, tolerance_s }
+    Named { broker, management, database, stripe, collector, webhook_mode, tolerance_s }
 }
 
 /// Nothing to look at is no good health.
@@ -142,6 +156,17 @@ fn none_at_all(lines: &mut [Line]) {
 
 fn is_set(settings: &[&Option<String>]) -> bool {
     settings.iter().any(|setting| setting.as_ref().is_some_and(|text| !text.is_empty()))
+}
+
+/// A role that has these settings.
+fn having(check: Check) -> &'static str {
+    match check {
+        Check::SettingsWebhooks => "ingress",
+        Check::SettingsLinks | Check::SettingsPage => "portal",
+        Check::SettingsBackground => "scheduler",
+        Check::SettingsCommands => "standalone",
+        _ => "worker",
+    }
 }
 
 struct Group<'a> {
@@ -255,18 +280,27 @@ impl Group<'_> {
         let mut problems = Problems::default();
         let told = read(&mut problems);
         let problems = problems.told();
-        self.lines.push(match told {
+        let line = match told {
             Some(told) if problems.is_empty() => Line::ok(check, told),
             None if problems.is_empty() => {
                 let found = format!("{name} is not set, and a role that was named needs it");
-                Line::fail(check, found, "`relink <role> --help` shows every setting")
+                Line::fail(check, found, format!("{} shows every setting", self.manual(check)))
             }
             _ => {
-                let advice =
-                    "no role starts with these; `relink <role> --help` shows every setting";
+                let manual = self.manual(check);
+                let advice = format!("no role starts with these; {manual} shows every setting");
                 Line::fail(check, problems.join("; "), advice)
             }
-        });
+        };
+        self.lines.push(line);
+    }
+
+    /// The command that shows the settings of the group: of a role that was named and needs them,
+    /// else of one that has them.
+    fn manual(&self, check: Check) -> String {
+        let wanted = self.wanted.iter().copied().find(|role| role.needs(check));
+        let role = wanted.map_or_else(|| having(check), Wanted::role);
+        format!("`relink {role} --help`")
     }
 }
 
