@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use relink_bus::parked::{ParkedError, ParkedMessage, Walked, reasons};
+use relink_bus::parked::{ParkedError, ParkedMessage, reasons};
 use relink_bus::topology::WorkQueue;
 use relink_engine::parked::{DropReason, ParkedFilter, Reach};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use super::parked_body::{
 };
 use super::problem::Problem;
 use super::token::{Caller, TokenScope};
-use crate::portal::Portal;
+use crate::portal::{Portal, Shared};
 
 /// How many messages of each queue one call looks at: at a broker they are taken one by one, and
 /// a caller does not wait for minutes. The operator's commands have no such limit.
@@ -125,16 +125,8 @@ async fn requeue(State(portal): State<Portal>, request: Request) -> Response {
             since: body.since,
             until: body.until,
         };
-        let (filter, reach) = (choice.filter()?, reach(body.limit)?);
-        if !body.write {
-            let found = portal.desk.list(&filter, reach).await?.messages;
-            return changed(false, &filter, reach, found.iter().map(ParkedBody::from).collect());
-        }
-        let mut told = Vec::new();
-        let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
-        let walked = portal.desk.requeue(&filter, reach, PAUSE, &mut tell).await;
-        done("requeued", caller, walked)?;
-        changed(true, &filter, reach, told)
+        let wanted = Wanted::of(choice, body.limit, body.write)?;
+        wanted.change(portal, caller, &Act::Requeue).await
     })
     .await
 }
@@ -154,16 +146,8 @@ async fn drop_some(State(portal): State<Portal>, request: Request) -> Response {
             since: body.since,
             until: body.until,
         };
-        let (filter, reach) = (choice.filter()?, reach(body.limit)?);
-        if !body.write {
-            let found = portal.desk.list(&filter, reach).await?.messages;
-            return changed(false, &filter, reach, found.iter().map(ParkedBody::from).collect());
-        }
-        let mut told = Vec::new();
-        let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
-        let walked = portal.desk.drop_messages(&filter, reach, &reason, &mut tell).await;
-        done("dropped", caller, walked)?;
-        changed(true, &filter, reach, told)
+        let wanted = Wanted::of(choice, body.limit, body.write)?;
+        wanted.change(portal, caller, &Act::Drop(reason)).await
     })
     .await
 }
@@ -203,6 +187,55 @@ impl Choice {
     }
 }
 
+/// What is done to messages.
+enum Act {
+    Requeue,
+    Drop(DropReason),
+}
+
+/// A change that is asked for.
+struct Wanted {
+    filter: ParkedFilter,
+    reach: Reach,
+    /// Otherwise it is only shown.
+    write: bool,
+}
+
+impl Wanted {
+    fn of(choice: Choice, limit: Option<usize>, write: bool) -> Result<Self, Problem> {
+        Ok(Self { filter: choice.filter()?, reach: reach(limit)?, write })
+    }
+
+    /// Shows it, or makes it and says who did.
+    async fn change(&self, portal: &Shared, caller: &Caller, act: &Act) -> Answer {
+        let (filter, reach) = (&self.filter, self.reach);
+        let mut told = Vec::new();
+        let mut tell = |message: &ParkedMessage| told.push(ParkedBody::from(message));
+        if self.write {
+            let (what, walked) = match act {
+                Act::Requeue => {
+                    ("requeued", portal.desk.requeue(filter, reach, PAUSE, &mut tell).await)
+                }
+                Act::Drop(reason) => {
+                    ("dropped", portal.desk.drop_messages(filter, reach, reason, &mut tell).await)
+                }
+            };
+            // The token's name is of no use but to tell tokens apart.
+            tracing::info!(
+                caller = caller.name,
+                count = walked.carried_out,
+                what,
+                "parked messages"
+            );
+            walked.trouble.map_or(Ok(()), Err)?;
+        } else {
+            portal.desk.list(filter, reach).await?.messages.iter().for_each(tell);
+        }
+        let body = ParkedChangedBody::of(self.write, &filter.ids, reach.at_most, told);
+        Ok(Json(body).into_response())
+    }
+}
+
 fn queue(name: &str) -> Result<WorkQueue, Problem> {
     let known = WorkQueue::ALL.into_iter().find(|queue| queue.short_name() == name);
     known.ok_or(Problem::Malformed("A queue is lifecycle, upcoming or followup."))
@@ -224,18 +257,6 @@ fn reach(limit: Option<usize>) -> Result<Reach, Problem> {
     let fits = (1..=CHANGED_MAX).contains(&at_most);
     let reach = Reach { at_most, looked_at: LOOKED_AT_MAX };
     fits.then_some(reach).ok_or(Problem::Malformed("The limit of a change is 1 to 500."))
-}
-
-fn changed(written: bool, filter: &ParkedFilter, reach: Reach, data: Vec<ParkedBody>) -> Answer {
-    let body = ParkedChangedBody::of(written, &filter.ids, reach.at_most, data);
-    Ok(Json(body).into_response())
-}
-
-/// Says who did how much; a walk that met trouble is none that was done.
-fn done(what: &str, caller: &Caller, walked: Walked) -> Result<(), Problem> {
-    // The token's name is of no use but to tell tokens apart.
-    tracing::info!(caller = caller.name, count = walked.carried_out, what, "parked messages");
-    walked.trouble.map_or(Ok(()), |trouble| Err(trouble.into()))
 }
 
 impl From<ParkedError> for Problem {
