@@ -116,6 +116,7 @@ mod postgres_only {
         no_row_that_was_only_locked_is_left
         a_home_in_the_hands_of_a_batch_is_not_due
         nobody_is_found_by_reading_the_whole_table
+        what_waits_is_found_by_index_however_little_it_is
         every_figure_is_read_off_an_index
         the_outlook_tells_how_many_days_are_prepared
         an_error_tells_no_secret

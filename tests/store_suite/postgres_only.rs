@@ -183,6 +183,40 @@ pub(crate) async fn nobody_is_found_by_reading_the_whole_table(url: String) {
     .await;
 }
 
+/// A plan that is made while hardly anything waits is kept, and used when much does.
+pub(crate) async fn what_waits_is_found_by_index_however_little_it_is(url: String) {
+    let store = ready(&url).await;
+    execute(
+        &url,
+        "INSERT INTO outbox \
+             (id, kind, scope, correlation, decided_ms, body, claimed_until_ms) \
+           SELECT 'c' || n, 'relink.pause_data.v1', 'live', '', 0, '{}', 0 \
+           FROM generate_series(1, 3) n; \
+         INSERT INTO authorizations (scope, id, provisional, next_due_ms) \
+           SELECT 'live', 'fcauth_' || n, false, 5 FROM generate_series(1, 3) n; \
+         ANALYZE outbox; ANALYZE authorizations",
+    )
+    .await;
+    // More often than the server makes a plan of its own for each call.
+    for _ in 0..10 {
+        assert_eq!(store.claim_outbox(Time(9), Time(9), 256).await.unwrap().len(), 3);
+        assert_eq!(store.due_homes(Time(9), 256).await.unwrap().len(), 3);
+    }
+    // A connection tells how it read when it ends.
+    drop(store);
+    until(async || {
+        let scanned = "SELECT coalesce(sum(seq_tup_read), 0)::bigint FROM pg_stat_user_tables \
+                       WHERE relname IN ('authorizations', 'outbox')";
+        let used = "SELECT count(*) FROM pg_stat_user_indexes WHERE idx_scan > 0 AND indexrelname \
+                    IN ('authorizations_due', 'outbox_claimed', 'outbox_pkey')";
+        match (count(&url, used).await, count(&url, scanned).await) {
+            (3, 0) => Ok(()),
+            (used, scanned) => Err(format!("{used} of 3 indexes, {scanned} rows off the tables")),
+        }
+    })
+    .await;
+}
+
 pub(crate) async fn every_figure_is_read_off_an_index(url: String) {
     let store = ready(&url).await;
     execute(

@@ -39,12 +39,16 @@ pub(crate) const BEGIN_ONE: &str = "\
     SET LOCAL statement_timeout = '15s'";
 
 /// The same where the server may forget what it said it did, should it crash: what was deleted is
-/// there again, what was claimed is free again.
+/// there again, what was claimed is free again. Plans by key are forced as in [`BEGIN`]: a plan
+/// from when hardly anything waited would read all that is dead of an outbox that was full.
 pub(crate) const BEGIN_LIGHTLY: &str = "\
     BEGIN ISOLATION LEVEL READ COMMITTED; \
     SET LOCAL synchronous_commit = off; \
     SET LOCAL lock_timeout = '5s'; \
-    SET LOCAL statement_timeout = '15s'";
+    SET LOCAL statement_timeout = '15s'; \
+    SET LOCAL enable_seqscan = off; \
+    SET LOCAL enable_hashjoin = off; \
+    SET LOCAL enable_mergejoin = off";
 
 /// Rows to lock for accounts that are not there yet: of two transactions that create the same
 /// account, the second waits here for the first. The arrays are sorted.

@@ -79,7 +79,8 @@ impl PostgresStore {
         within(&self.pool, run_one(&self.pool, self.prepare, sql, params)).await
     }
 
-    /// What the outbox's rows are claimed and deleted with: at worst a command goes out twice.
+    /// What the outbox's rows are claimed and deleted with, and what is due is looked for: at worst
+    /// a command goes out twice.
     async fn run_lightly(
         &self,
         statement: &'static Sql,
@@ -177,7 +178,8 @@ impl Store for PostgresStore {
 
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
         let since = self.due.since(now);
-        let rows = self.run(&outbox::DUE, &[&now.0, &signed_rows(most), &since]).await?;
+        let params: Params<'_> = &[&now.0, &signed_rows(most), &since];
+        let rows = self.run_lightly(&outbox::DUE, params).await?;
         self.due.found(since, now, rows.len(), most);
         Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
     }
