@@ -19,8 +19,8 @@ pub struct RabbitConfig {
     /// How long a confirm, or any other answer of the broker, may take. Default 5 s, well within
     /// the time after which Stripe gives a webhook up.
     pub confirm_timeout: Duration,
-    /// How many publishes may wait for their confirm. Default 512: beyond 256 to 512 a channel
-    /// gains latency and no throughput.
+    /// How many publishes may wait for their confirm, over all connections of a publisher. Default
+    /// 512: beyond 256 to 512 a channel gains latency and no throughput.
     pub in_flight_max: usize,
     /// How many deliveries may be unsettled. Default 512: one batch in hand, one on its way.
     pub prefetch: u16,

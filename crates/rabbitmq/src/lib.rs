@@ -1,7 +1,8 @@
 //! The [`bus`](relink_bus) ports over RabbitMQ, and the only crate that knows the AMQP library.
 //!
 //! * [`RabbitPublisher`] publishes persistent messages and answers only once the broker has
-//!   confirmed that very message; see `outlet` for how confirms and returns are paired.
+//!   confirmed that very message; see `lanes` for why it has two connections and `outlet` for how
+//!   confirms and returns are paired.
 //! * [`RabbitSubscriber`] hands out batches of one work queue and settles them, with the retry
 //!   ladder and the parked queue; see `supervisor` for how it comes back from anything.
 //! * [`RabbitParked`] shows parked messages and puts them back.
@@ -31,6 +32,7 @@ mod desk;
 mod driver;
 mod examine;
 mod greeting;
+mod lanes;
 mod ledger;
 mod management;
 mod mismatch;

@@ -36,6 +36,12 @@ pub(crate) struct Outlet {
     confirm_timeout: Duration,
 }
 
+/// A place among the messages in flight, for one that is not handed over yet.
+pub(crate) struct Place<'a> {
+    outlet: &'a Outlet,
+    permit: OwnedSemaphorePermit,
+}
+
 /// A parcel on its way to the channel.
 pub(crate) struct Job {
     pub(crate) parcel: Parcel,
@@ -78,36 +84,48 @@ impl Pending {
 impl Outlet {
     /// Starts the task; it ends when the outlet is dropped.
     pub(crate) fn start(config: RabbitConfig, purpose: &'static str) -> Self {
-        let in_flight_max = config.in_flight_max.max(1);
-        let confirm_timeout = config.confirm_timeout;
+        let (outlet, queue) = Self::new(config.in_flight_max, config.confirm_timeout);
+        tokio::spawn(Driver::new(config, purpose, queue, outlet.state.clone()).run());
+        outlet
+    }
+
+    /// An outlet, and what its task has to publish.
+    pub(crate) fn new(
+        in_flight_max: usize,
+        confirm_timeout: Duration,
+    ) -> (Self, mpsc::Receiver<Job>) {
+        let in_flight_max = in_flight_max.max(1);
         // As many as there are permits: handing a job over never waits.
         let (jobs, queue) = mpsc::channel(in_flight_max);
-        let state = BrokerState::default();
-        tokio::spawn(Driver::new(config, purpose, queue, state.clone()).run());
         let permits = Arc::new(Semaphore::new(in_flight_max));
-        Self { jobs, permits, state, confirm_timeout }
+        (Self { jobs, permits, state: BrokerState::default(), confirm_timeout }, queue)
     }
 
     pub(crate) fn state(&self) -> &BrokerState {
         &self.state
     }
 
-    /// Hands a parcel over, or says at once why not.
-    pub(crate) fn submit(&self, parcel: Parcel) -> Result<Pending, PublishError> {
+    /// Takes a place among those in flight, or says at once why there is none.
+    pub(crate) fn place(&self) -> Result<Place<'_>, PublishError> {
         self.check()?;
         let permit =
             Arc::clone(&self.permits).try_acquire_owned().map_err(|_| PublishError::Busy)?;
-        self.hand_over(parcel, permit)
+        Ok(Place { outlet: self, permit })
+    }
+
+    /// Waits for a place as long as it takes; giving up meanwhile costs nothing.
+    pub(crate) async fn next_place(&self) -> Result<Place<'_>, PublishError> {
+        self.check()?;
+        let turn = Arc::clone(&self.permits).acquire_owned();
+        let permit = turn.await.map_err(|_| PublishError::Away)?;
+        // The broker may have gone while this one waited for its turn.
+        self.check().map(|()| Place { outlet: self, permit })
     }
 
     /// Hands a parcel over as soon as fewer than the limit are in flight.
     pub(crate) async fn submit_in_turn(&self, parcel: Parcel) -> Result<Pending, PublishError> {
-        self.check()?;
-        let turn = Arc::clone(&self.permits).acquire_owned();
-        match timeout(self.confirm_timeout, turn).await {
-            // The broker may have gone while this one waited for its turn.
-            Ok(Ok(permit)) => self.check().and_then(|()| self.hand_over(parcel, permit)),
-            Ok(Err(_)) => Err(PublishError::Away),
+        match timeout(self.confirm_timeout, self.next_place()).await {
+            Ok(place) => place?.hand_over(parcel),
             Err(_) => Err(PublishError::TimedOut),
         }
     }
@@ -128,16 +146,16 @@ impl Outlet {
             Ok(())
         }
     }
+}
 
-    fn hand_over(
-        &self,
-        parcel: Parcel,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Pending, PublishError> {
+impl Place<'_> {
+    /// Hands over what the place was taken for.
+    pub(crate) fn hand_over(self, parcel: Parcel) -> Result<Pending, PublishError> {
+        let Self { outlet, permit } = self;
         let (answer, receiver) = oneshot::channel();
         let waiting = Waiting { exchange: parcel.exchange, answer, _permit: permit };
-        self.jobs.try_send(Job { parcel, waiting }).map_err(|_| PublishError::Away)?;
-        let deadline = Instant::now() + self.confirm_timeout;
+        outlet.jobs.try_send(Job { parcel, waiting }).map_err(|_| PublishError::Away)?;
+        let deadline = Instant::now() + outlet.confirm_timeout;
         Ok(Pending { answer: receiver, deadline })
     }
 }

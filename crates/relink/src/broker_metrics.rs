@@ -9,10 +9,8 @@ use crate::failure::Failure;
 
 const CONNECTION: &[&str] = &["connection"];
 
-/// The name of the connection over which roles publish; the others are called like their queue.
-pub(crate) const PUBLISH: &str = "publish";
-
-/// Shows the connections of one process.
+/// Shows the connections of one process: those over which it publishes by the name that the broker
+/// shows, the others by their queue.
 struct Connections {
     states: Vec<(&'static str, BrokerState)>,
     descriptions: Vec<Desc>,
@@ -97,15 +95,15 @@ mod tests {
     fn every_connection_is_shown_as_it_is_now() {
         let registry = Registry::new();
         let (publish, consume) = (BrokerState::default(), BrokerState::default());
-        register(&registry, vec![(PUBLISH, publish), ("relink.lifecycle", consume)]).unwrap();
+        register(&registry, vec![("publish-1", publish), ("relink.lifecycle", consume)]).unwrap();
         let look = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         // Looked at twice: a counter that is made anew each time must not add up.
         look();
         let told = look();
         for line in [
-            "relink_broker_connected{connection=\"publish\"} 0",
+            "relink_broker_connected{connection=\"publish-1\"} 0",
             "relink_broker_blocked{connection=\"relink.lifecycle\"} 0",
-            "relink_broker_connects_total{connection=\"publish\"} 0",
+            "relink_broker_connects_total{connection=\"publish-1\"} 0",
             "relink_broker_failures_total{connection=\"relink.lifecycle\"} 0",
         ] {
             assert!(told.contains(line), "{line} is not told:\n{told}");

@@ -8,6 +8,7 @@
 
 mod consuming;
 mod examining;
+mod lanes;
 mod outages;
 mod publishing;
 mod settling;

@@ -11,7 +11,7 @@ use crate::support::{BOUND, Broker, event, events, publisher, until};
 /// A key that no queue is bound to.
 const UNBOUND: &str = "nobody.wants.this";
 
-fn mixed(index: usize, id: usize) -> (Message, Result<(), PublishError>) {
+pub(crate) fn mixed(index: usize, id: usize) -> (Message, Result<(), PublishError>) {
     if index.is_multiple_of(7) {
         (event(id, UNBOUND), Err(PublishError::Unroutable))
     } else {
@@ -34,7 +34,7 @@ async fn exactly_the_unroutable_ones_of_many_pipelined_publishes_are_reported() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_tasks_on_one_channel_each_get_their_own_answer() {
+async fn many_tasks_with_one_publisher_each_get_their_own_answer() {
     let Some(broker) = Broker::declared().await else { return };
     let publisher = Arc::new(broker.publisher().await);
     let tasks: Vec<_> = (0..64)

@@ -141,7 +141,9 @@ impl Drop for Broker {
 
 pub(crate) async fn publisher(config: RabbitConfig) -> RabbitPublisher {
     let publisher = RabbitPublisher::new(config);
-    connected(publisher.state()).await;
+    for (_, state) in publisher.connections() {
+        connected(&state).await;
+    }
     publisher
 }
 

@@ -86,8 +86,10 @@ async fn a_wrong_password_names_the_setting_and_is_not_repeated() {
     }
     let publisher = RabbitPublisher::new(config.clone());
     assert_eq!(publisher.publish(event(1, BOUND)).await, Err(PublishError::Away));
-    until("the reason", async || publisher.state().status().misconfigured.is_some()).await;
-    said(&publisher.state().status().misconfigured.unwrap());
+    for (name, state) in publisher.connections() {
+        until(name, async || state.status().misconfigured.is_some()).await;
+        said(&state.status().misconfigured.unwrap());
+    }
     said(&verify(&config).await.unwrap_err().to_string());
 }
 

@@ -35,9 +35,8 @@ impl Footing {
         let stop = shutdown::on_signal()?;
         let registry = wiring::registry(role)?;
         let publisher = RabbitPublisher::new(amqp.clone());
-        let mut connections = vec![(broker_metrics::PUBLISH, publisher.state().clone())];
-        connections.extend(consuming);
-        broker_metrics::register(&registry, connections)?;
+        let connections = publisher.connections().chain(consuming);
+        broker_metrics::register(&registry, connections.collect())?;
         Ok(Self {
             role,
             stop,

@@ -30,8 +30,7 @@ pub(crate) async fn run(args: IngressArgs) -> Result<(), Failure> {
     let stop = shutdown::on_signal()?;
     let registry = wiring::registry("ingress")?;
     let publisher = Arc::new(RabbitPublisher::new(amqp.clone()));
-    let connection = (broker_metrics::PUBLISH, publisher.state().clone());
-    broker_metrics::register(&registry, vec![connection])?;
+    broker_metrics::register(&registry, publisher.connections().collect())?;
     let tracing = Tracing::start(collector, "ingress", &registry)?;
     let traced = tracing.publisher(Arc::clone(&publisher) as _);
     let ingress = Ingress::new(webhook.config, traced, &registry).map_err(Failure::software)?;
