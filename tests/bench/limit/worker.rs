@@ -17,6 +17,9 @@ use super::{EVENTS, channel, database, setting};
 const BATCH: usize = 256;
 const PREFETCH: u16 = 512;
 
+/// The body of a command where the bench has not set another: as much as the peers write.
+const COMMAND_BYTES: usize = 200;
+
 const INBOX: &str = "INSERT INTO inbox (event_id, type, account_id, payload) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) \
     ON CONFLICT DO NOTHING RETURNING event_id";
@@ -59,9 +62,11 @@ impl Event {
 struct Writer {
     database: Client,
     statements: [Statement; 5],
+    command: Vec<u8>,
 }
 
-/// Works off `BENCH_COUNT` events; says `begun` at the first and `done` after the last.
+/// Works off `BENCH_COUNT` events, each with a command of `BENCH_COMMAND_BYTES`; says `done` and
+/// how long it took.
 pub(super) async fn run() {
     let database = database().await;
     let mut statements = Vec::new();
@@ -69,7 +74,8 @@ pub(super) async fn run() {
         statements.push(database.prepare(sql).await.unwrap());
     }
     let statements = statements.try_into().unwrap_or_else(|_| panic!("five statements"));
-    let writer = Writer { database, statements };
+    let bytes = setting("BENCH_COMMAND_BYTES").parse().unwrap_or(COMMAND_BYTES);
+    let writer = Writer { database, statements, command: vec![b'c'; bytes] };
     let (_connection, channel) = channel(&setting("BENCH_AMQP")).await;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.unwrap();
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
@@ -114,7 +120,7 @@ impl Writer {
         )
         .await?;
         let fresh: HashSet<&str> = fresh.iter().map(|row| row.get(0)).collect();
-        let commands = vec![vec![b'c'; 200]; fresh.len()];
+        let commands = vec![&*self.command; fresh.len()];
         let keys = vec!["command"; commands.len()];
         let second: [&(dyn ToSql + Sync); 4] = [&told, &homes, &status, &at];
         let third: [&(dyn ToSql + Sync); 3] = [&homes, &status, &at];
