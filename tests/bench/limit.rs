@@ -7,12 +7,14 @@ mod relay;
 mod worker;
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use lapin::options::{
-    ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind, Queue};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -102,11 +104,36 @@ pub(crate) async fn queue(channel: &Channel, name: &str) {
     channel.queue_declare(name.into(), options, arguments).await.unwrap();
 }
 
+/// A durable topic exchange, as those of the contract are.
+pub(crate) async fn exchange(channel: &Channel, name: &str) {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let (kind, nothing) = (ExchangeKind::Topic, FieldTable::default());
+    channel.exchange_declare(name.into(), kind, options, nothing).await.unwrap();
+}
+
+/// Binds a queue to a key of an exchange.
+pub(crate) async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) {
+    let (options, nothing) = (QueueBindOptions::default(), FieldTable::default());
+    let bound =
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, nothing).await;
+    bound.unwrap();
+}
+
 /// How many messages wait there.
 pub(crate) async fn waiting(channel: &Channel, name: &str) -> usize {
+    look(channel, name).await.message_count() as usize
+}
+
+/// Returns once somebody consumes from there: a program that has just started.
+pub(crate) async fn consumed(channel: &Channel, name: &str) {
+    while look(channel, name).await.consumer_count() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn look(channel: &Channel, name: &str) -> Queue {
     let options = QueueDeclareOptions { passive: true, ..Default::default() };
-    let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap();
-    queue.message_count() as usize
+    channel.queue_declare(name.into(), options, FieldTable::default()).await.unwrap()
 }
 
 /// Throws away what waits there.

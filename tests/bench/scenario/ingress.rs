@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions};
-use lapin::types::FieldTable;
-use lapin::{Channel, ExchangeKind};
+use lapin::Channel;
 use relink_bus::topology::{LIFECYCLE_KEYS, UPCOMING_KEYS};
 use relink_tests::place::Place;
 use relink_tests::process::free_address;
@@ -12,13 +10,13 @@ use relink_tests::stage::Stage;
 
 use super::{Plan, QUEUES, Watch, bare_settings, listening};
 use crate::drive::{Pace, drive, requests};
-use crate::limit::{Bare, EVENTS, channel, purge, queue, waiting};
+use crate::limit::{Bare, EVENTS, bind, channel, exchange, purge, queue, waiting};
 use crate::peer::peer;
 use crate::report::{RELINK, Report, Sample};
 use crate::traffic::{Slice, Supply};
 
 /// Where the bare program publishes that does as the contract says.
-const TOPIC: &str = "bench.topic";
+pub(super) const TOPIC: &str = "bench.topic";
 
 /// Requests that are made for one turn; far more than can be answered.
 const ENOUGH: usize = 60_000;
@@ -61,17 +59,10 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
 }
 
 /// An exchange as the contract has it, with the queue bound to all keys of webhooks.
-async fn topic(broker: &Channel) {
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let nothing = FieldTable::default();
-    let declared =
-        broker.exchange_declare(TOPIC.into(), ExchangeKind::Topic, options, nothing.clone());
-    declared.await.unwrap();
+pub(super) async fn topic(broker: &Channel) {
+    exchange(broker, TOPIC).await;
     for key in LIFECYCLE_KEYS.into_iter().chain(UPCOMING_KEYS) {
-        let options = QueueBindOptions::default();
-        let bound =
-            broker.queue_bind(EVENTS.into(), TOPIC.into(), key.into(), options, nothing.clone());
-        bound.await.unwrap();
+        bind(broker, EVENTS, TOPIC, key).await;
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use relink_bus::topology::Exchange;
 use relink_tests::place::Place;
 use relink_tests::process::free_address;
 use relink_tests::stage::Stage;
 use tokio_postgres::Client;
 
 use super::{LOOK, Plan, Watch, bare_settings, counted, rate};
-use crate::limit::{Bare, COMMANDS, SCHEMA, channel, purge, queue, waiting};
+use crate::limit::{Bare, COMMANDS, SCHEMA, bind, channel, purge, queue, waiting};
 use crate::plot::Course;
 use crate::report::{RELINK, Report, Sample};
 
@@ -32,7 +33,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
     bare.database().await.batch_execute(SCHEMA).await.unwrap();
     let (_one, broker) = channel(&ours.amqp_url).await;
     queue(&broker, PLATFORM).await;
-    super::end_to_end::bind(&broker, PLATFORM).await;
+    bind(&broker, PLATFORM, Exchange::Commands.name(), "#").await;
     let (_other, bare_broker) = channel(&bare.amqp_url).await;
     for _ in 0..plan.rounds {
         let database = ours.database().await;
