@@ -61,7 +61,7 @@ stamp! {
     outbox:
         commands_are_claimed_in_order_once_their_claim_has_run_out
         two_claimers_never_get_the_same_command
-        a_command_that_waits_is_not_written_twice
+        of_commands_committed_together_only_those_go_that_were_taken
         work_is_claimed_by_one_until_it_runs_out_or_is_given_up
         of_many_claimants_one_gets_the_work
         due_homes_come_earliest_first;

@@ -280,8 +280,10 @@ pub(crate) async fn broken_database(stage: &Stage) {
     )
     .await;
     change(
-        "INSERT INTO outbox VALUES ('one', 'relink.pause_data.v1', 'test', 'evt_1', \
-           (extract(epoch FROM now()) * 1000)::bigint - 3600000, NULL, '', 9e15)",
+        "INSERT INTO outbox (claimed_until_ms, decided_ms, size, ids, kinds, scopes, \
+           correlations, traceparents, bodies) \
+         VALUES (9e15, (extract(epoch FROM now()) * 1000)::bigint - 3600000, 1, ARRAY['one'], \
+           ARRAY['relink.pause_data.v1'], ARRAY['test'], ARRAY['evt_1'], ARRAY[NULL], ARRAY[''::bytea])",
     )
     .await;
     let told = doctor(&[], &settings).await;

@@ -174,7 +174,7 @@ const OF_THE_DATABASE: [(&str, &[&str], &[&str]); 7] = [
             "SELECT 1 FROM claims",
             "DELETE FROM inbox",
             "UPDATE inbox SET verdict = 'applied'",
-            "UPDATE outbox SET body = ''",
+            "UPDATE outbox SET bodies = '{}'",
             "DELETE FROM cases",
             "DROP TABLE accounts",
             "TRUNCATE accounts",

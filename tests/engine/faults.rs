@@ -10,12 +10,12 @@ use relink_bus::message::Message;
 use relink_bus::port::{Parked, PublishError, Publisher};
 use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
+use relink_core::id::{AccountId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::outlook::Outlook;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    CaseRow, Census, Committed, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use relink_sqlite::SqliteStore;
@@ -97,9 +97,9 @@ impl Store for FaultyStore {
     ) -> Result<Vec<OutboxRow>, StoreError> {
         self.inner.claim_outbox(now, until, limit).await
     }
-    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
+    async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
         away(&self.deletes_to_fail)?;
-        self.inner.delete_outbox(ids).await
+        self.inner.delete_outbox(taken).await
     }
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.inner.park(parked).await

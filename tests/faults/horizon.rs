@@ -52,10 +52,12 @@ pub(crate) async fn long_transaction_beside(stage: &Stage) {
 async fn leave_dead_rows(database: &Client) {
     let hour_ago = "(extract(epoch FROM now()) * 1000)::bigint - 3600000";
     let outbox = format!(
-        "INSERT INTO outbox (id, kind, scope, correlation, decided_ms, body, claimed_until_ms) \
-         SELECT 'dead:' || n, 'none', 'live', '', 0, decode(repeat('ab', 500), 'hex'), \
-         {hour_ago} - n FROM generate_series(1, {DEAD}) n; \
-         DELETE FROM outbox WHERE id LIKE 'dead:%'"
+        "INSERT INTO outbox (claimed_until_ms, decided_ms, size, ids, kinds, scopes, \
+           correlations, traceparents, bodies) \
+         SELECT {hour_ago} - n, 0, 1, ARRAY['dead:' || n], ARRAY['none'], ARRAY['live'], \
+           ARRAY[''], ARRAY[NULL], ARRAY[decode(repeat('ab', 500), 'hex')] \
+         FROM generate_series(1, {DEAD}) n; \
+         DELETE FROM outbox WHERE ids[1] LIKE 'dead:%'"
     );
     let homes = format!(
         "INSERT INTO authorizations (scope, id, provisional, next_due_ms) \

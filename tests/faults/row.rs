@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A row of the outbox is changed only when a relay claims it.
 const NOTE_TAKEN_OVER: &str = "CREATE TABLE taken_over (id text); \
     CREATE FUNCTION note_taken_over() RETURNS trigger LANGUAGE plpgsql AS \
-    $$BEGIN INSERT INTO taken_over VALUES (new.id); RETURN new; END$$; \
+    $$BEGIN INSERT INTO taken_over SELECT unnest(new.ids); RETURN new; END$$; \
     CREATE TRIGGER note_taken_over AFTER UPDATE ON outbox \
     FOR EACH ROW EXECUTE FUNCTION note_taken_over()";
 

@@ -10,7 +10,7 @@ use relink_core::observation::{
 use relink_core::time::Second;
 use relink_engine::batch::{Batch, Report};
 use relink_engine::clock::{Clock as _, SystemClock};
-use relink_engine::store::{Store, Writes};
+use relink_engine::store::{OutboxRow, Store, Writes};
 use relink_postgres::{PostgresConfig, PostgresStore, migrate};
 use relink_tests::database::with_database;
 use relink_tests::flights::{Counter, Counts};
@@ -81,9 +81,9 @@ impl Line {
             counted.push((about, self.counter.take()));
             assert_eq!(report.verdicts, vec![Some(verdict); size], "{about}");
             if about == "deactivated" {
-                let ids: Vec<_> = writes.outbox.into_iter().map(|row| row.id).collect();
-                assert!(ids.len() >= size);
-                self.store.delete_outbox(&ids).await.unwrap();
+                let all: Vec<_> = writes.outbox.iter().map(OutboxRow::committed).collect();
+                assert!(all.len() >= size);
+                self.store.delete_outbox(&all).await.unwrap();
                 counted.push(("published", self.counter.take()));
             }
         }

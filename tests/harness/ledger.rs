@@ -129,7 +129,7 @@ pub async fn ids_in_inbox(database: &Client) -> BTreeSet<String> {
 /// # Errors
 /// When the database is away.
 pub async fn ids_in_outbox(database: &Client) -> Result<BTreeSet<String>, tokio_postgres::Error> {
-    let rows = database.query("SELECT id FROM outbox", &[]).await?;
+    let rows = database.query("SELECT unnest(ids) FROM outbox", &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -173,7 +173,10 @@ pub async fn settled(database: &Client, foreign: &mut Foreign, events: usize, re
     until(async || {
         let mut left = vec![
             ("events to come", events - events_in_inbox(database).await),
-            ("commands in the outbox", number(database, "SELECT count(*) FROM outbox").await),
+            (
+                "commands in the outbox",
+                number(database, "SELECT coalesce(sum(size), 0) FROM outbox").await,
+            ),
             ("timers due", number(database, due).await),
         ];
         if reads {

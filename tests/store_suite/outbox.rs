@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use relink_core::id::{CommandId, Scope};
 use relink_core::time::Time;
-use relink_engine::store::{OutboxRow, Store};
+use relink_engine::store::{Committed, OutboxRow, Store};
 
 use super::world::*;
 
@@ -20,7 +20,19 @@ fn command(id: &str, decided: i64, claimed_until: i64) -> OutboxRow {
         traceparent: (decided % 2 == 0).then(|| "00-0af7651916cd43dd8448eb211c80319c-01".into()),
         body: Bytes::from_static(b"{\"\x00\xff"),
         claimed_until: Time(claimed_until),
+        bundle: None,
     }
+}
+
+/// Claims, and leaves out where each command is kept.
+async fn claim(store: &dyn Store, now: i64, until: i64, limit: usize) -> Vec<OutboxRow> {
+    let claimed = store.claim_outbox(Time(now), Time(until), limit).await.unwrap();
+    claimed.into_iter().map(|row| OutboxRow { bundle: None, ..row }).collect()
+}
+
+async fn delete(store: &dyn Store, rows: &[OutboxRow]) {
+    let taken: Vec<Committed> = rows.iter().map(OutboxRow::committed).collect();
+    store.delete_outbox(&taken).await.unwrap();
 }
 
 async fn write(store: &dyn Store, outbox: Vec<OutboxRow>) {
@@ -30,22 +42,54 @@ async fn write(store: &dyn Store, outbox: Vec<OutboxRow>) {
 pub(crate) async fn commands_are_claimed_in_order_once_their_claim_has_run_out(store: &dyn Store) {
     let rows = [command("c", 1, 50), command("a", 3, 101), command("b", 2, 100)];
     write(store, rows.to_vec()).await;
-    assert_eq!(store.claim_outbox(Time(49), Time(60), 9).await.unwrap(), []);
+    assert_eq!(claim(store, 49, 60, 9).await, []);
     let claimed = |id: &str, decided, until| OutboxRow {
         claimed_until: Time(until),
         ..command(id, decided, 0)
     };
-    let first = store.claim_outbox(Time(50), Time(150), 9).await.unwrap();
-    assert_eq!(first, [claimed("c", 1, 150)]);
-    let most = store.claim_outbox(Time(100), Time(160), 1).await.unwrap();
-    assert_eq!(most, [claimed("b", 2, 160)]);
+    assert_eq!(claim(store, 50, 150, 9).await, [claimed("c", 1, 150)]);
+    assert_eq!(claim(store, 100, 160, 1).await, [claimed("b", 2, 160)]);
     let rest = store.claim_outbox(Time(150), Time(300), 9).await.unwrap();
-    assert_eq!(rest, [claimed("c", 1, 300), claimed("a", 3, 300)]);
-    let done = ["c", "a", "never"].map(CommandId::from);
-    store.delete_outbox(&done).await.unwrap();
-    store.delete_outbox(&[]).await.unwrap();
-    let left = store.claim_outbox(Time(1_000), Time(2_000), 9).await.unwrap();
-    assert_eq!(left, [claimed("b", 2, 2_000)]);
+    let bare: Vec<_> = rest.iter().cloned().map(|row| OutboxRow { bundle: None, ..row }).collect();
+    assert_eq!(bare, [claimed("c", 1, 300), claimed("a", 3, 300)]);
+    delete(store, &rest).await;
+    delete(store, &rest).await;
+    delete(store, &[]).await;
+    assert_eq!(claim(store, 1_000, 2_000, 9).await, [claimed("b", 2, 2_000)]);
+}
+
+pub(crate) async fn of_commands_committed_together_only_those_go_that_were_taken(
+    store: &dyn Store,
+) {
+    // More than a store may keep in one row.
+    let ids: Vec<String> = (0..2_500).map(|number| format!("c{number:04}")).collect();
+    let rows = ids.iter().map(|id| command(id, 4, 50)).collect();
+    let written = write_rows(store, Rows { outbox: rows, ..Rows::default() }).await.unwrap();
+    assert_eq!(written.outbox.len(), ids.len());
+    let is_taken = |row: &&OutboxRow| !row.id.as_str().ends_with('7');
+    let taken: Vec<OutboxRow> = written.outbox.iter().filter(is_taken).cloned().collect();
+    delete(store, &taken).await;
+    let mut left = Vec::new();
+    loop {
+        let claimed = store.claim_outbox(Time(100), Time(200), 7).await.unwrap();
+        if claimed.is_empty() {
+            break;
+        }
+        left.extend(claimed);
+    }
+    left.sort_by(|one, other| one.id.cmp(&other.id));
+    let whole = |id: &String| OutboxRow { claimed_until: Time(200), ..command(id, 4, 0) };
+    let expected: Vec<_> = ids.iter().filter(|id| id.ends_with('7')).map(whole).collect();
+    let bare: Vec<_> = left.iter().cloned().map(|row| OutboxRow { bundle: None, ..row }).collect();
+    assert_eq!(bare, expected);
+    let depth = async || store.outlook(Time(300)).await.unwrap().outbox_depth;
+    assert_eq!(depth().await, 250);
+    delete(store, &left[1..]).await;
+    assert_eq!(depth().await, 1);
+    // Where the rest is kept has changed meanwhile: what was taken stays taken.
+    assert_eq!(claim(store, 300, 400, 9).await.len(), 1);
+    delete(store, &left[1..]).await;
+    assert_eq!(depth().await, 1);
 }
 
 pub(crate) async fn two_claimers_never_get_the_same_command(store: &dyn Store) {
@@ -63,13 +107,6 @@ pub(crate) async fn two_claimers_never_get_the_same_command(store: &dyn Store) {
     assert_eq!(all.len(), distinct.len());
     let rest = store.claim_outbox(Time(1), Time(100), 999).await.unwrap();
     assert_eq!(all.len() + rest.len(), 200);
-}
-
-pub(crate) async fn a_command_that_waits_is_not_written_twice(store: &dyn Store) {
-    write(store, vec![command("c", 1, 10)]).await;
-    write(store, vec![command("c", 2, 20)]).await;
-    let waiting = store.claim_outbox(Time(100), Time(200), 9).await.unwrap();
-    assert_eq!(waiting.iter().map(|row| row.decided_at).collect::<Vec<_>>(), [Time(1)]);
 }
 
 pub(crate) async fn work_is_claimed_by_one_until_it_runs_out_or_is_given_up(store: &dyn Store) {

@@ -188,10 +188,10 @@ pub(crate) async fn what_waits_is_found_by_index_however_little_it_is(url: Strin
     let store = ready(&url).await;
     execute(
         &url,
-        "INSERT INTO outbox \
-             (id, kind, scope, correlation, decided_ms, body, claimed_until_ms) \
-           SELECT 'c' || n, 'relink.pause_data.v1', 'live', '', 0, '{}', 0 \
-           FROM generate_series(1, 3) n; \
+        "INSERT INTO outbox (claimed_until_ms, decided_ms, size, ids, kinds, scopes, \
+             correlations, traceparents, bodies) \
+           SELECT 0, 0, 1, ARRAY['c' || n], ARRAY['relink.pause_data.v1'], ARRAY['live'], \
+             ARRAY[''], ARRAY[NULL], ARRAY['{}'::bytea] FROM generate_series(1, 3) n; \
          INSERT INTO authorizations (scope, id, provisional, next_due_ms) \
            SELECT 'live', 'fcauth_' || n, false, 5 FROM generate_series(1, 3) n; \
          ANALYZE outbox; ANALYZE authorizations",

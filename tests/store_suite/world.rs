@@ -177,12 +177,12 @@ pub(crate) fn keys(aggregates: &[Aggregate]) -> BTreeSet<HomeKey> {
 }
 
 /// Writes rows that belong to no aggregate.
-pub(crate) async fn write_rows(store: &dyn Store, rows: Rows) -> Result<(), StoreError> {
+pub(crate) async fn write_rows(store: &dyn Store, rows: Rows) -> Result<Writes, StoreError> {
     let write = decide(move |_| {
         let Rows { inbox, history, outbox, cases } = rows.clone();
         Ok(Writes { inbox, history, outbox, cases, ..Writes::default() })
     });
-    store.transact(Arc::new([]), write).await.map(drop)
+    store.transact(Arc::new([]), write).await
 }
 
 /// Rows that belong to no aggregate.

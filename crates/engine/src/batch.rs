@@ -71,6 +71,10 @@ impl Batch {
         let mut writes = Writes { world: gathered.world, ..Writes::default() };
         let mut report = Report::default();
         let mut in_this_batch = HashSet::new();
+        // From when the locks are held: what a batch waits for them, where the database is slow or
+        // many batches meet, must not be taken from the time it has to publish. One time for all of
+        // it, which a store may keep together.
+        let claimed_until = self.wall.now().after(OUTBOX_GRACE);
         for (index, input) in self.inputs.iter().enumerate() {
             let looks = !is_planted(Bug::LedgerNotLookedInto);
             let known = looks && gathered.seen.get(index).copied().unwrap_or(false);
@@ -92,7 +96,7 @@ impl Batch {
                     report.verdicts.push(Some(decision.verdict));
                     report.milestones.append(&mut decision.milestones);
                     let traceparent = self.traceparents.get(index).cloned().flatten();
-                    self.keep(&mut writes, input, traceparent, decision);
+                    self.keep(&mut writes, input, traceparent, claimed_until, decision);
                 }
             }
         }
@@ -104,6 +108,7 @@ impl Batch {
         writes: &mut Writes,
         input: &Input,
         traceparent: Option<Arc<str>>,
+        claimed_until: Time,
         decision: Decision,
     ) {
         if !matches!(input.happened, Happened::TimerDue(_)) {
@@ -121,7 +126,8 @@ impl Batch {
             writes.cases.push(CaseRow { home, case, closed });
         }
         for command in &decision.commands {
-            writes.outbox.extend(self.outbox_row(input, command, traceparent.clone()));
+            let traceparent = traceparent.clone();
+            writes.outbox.extend(self.outbox_row(input, command, traceparent, claimed_until));
         }
     }
 
@@ -130,6 +136,7 @@ impl Batch {
         input: &Input,
         command: &Command,
         traceparent: Option<Arc<str>>,
+        claimed_until: Time,
     ) -> Option<OutboxRow> {
         let body = encode_command(command, &input.scope, self.now)
             .inspect_err(|error| tracing::error!(%error, "a command cannot be encoded"))
@@ -142,9 +149,8 @@ impl Batch {
             decided_at: self.now,
             traceparent,
             body,
-            // From when the locks are held: what a batch waits for them, where the database is slow
-            // or many batches meet, must not be taken from the time it has to publish.
-            claimed_until: self.wall.now().after(OUTBOX_GRACE),
+            claimed_until,
+            bundle: None,
         })
     }
 

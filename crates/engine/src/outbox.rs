@@ -54,22 +54,22 @@ impl Outbox {
             return;
         }
         let started = Instant::now();
-        let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+        let committed: Vec<_> = rows.iter().map(OutboxRow::committed).collect();
         if is_planted(Bug::OutboxDeletedBeforeConfirm) {
-            let _ = self.store.delete_outbox(&ids).await;
+            let _ = self.store.delete_outbox(&committed).await;
         }
         let messages = rows.into_iter().map(|row| self.message(row)).collect();
         let results = self.publisher.publish_all(messages).await;
         self.metrics.publish_seconds.observe(started.elapsed().as_secs_f64());
-        let mut taken = Vec::with_capacity(ids.len());
+        let mut taken = Vec::with_capacity(committed.len());
         if let Some(error) = results.iter().find_map(|result| result.err()) {
             let failed = results.iter().filter(|result| result.is_err()).count();
             tracing::warn!(%error, failed, "commands stay in the outbox until the relay's next try");
         }
-        for (id, result) in ids.into_iter().zip(results) {
+        for (one, result) in committed.into_iter().zip(results) {
             match result {
-                Ok(()) => taken.push(id),
-                Err(_) if is_planted(Bug::PublishErrorIgnored) => taken.push(id),
+                Ok(()) => taken.push(one),
+                Err(_) if is_planted(Bug::PublishErrorIgnored) => taken.push(one),
                 Err(error) => {
                     self.metrics.not_published(error);
                 }
@@ -100,13 +100,12 @@ impl Outbox {
                 Ok(rows) => rows,
                 Err(error) => break Err(error),
             };
-            let count = rows.len();
-            sent += count;
-            let outbox = self.clone();
-            sending.spawn(async move { outbox.send(rows).await });
-            if count < CLAIM {
+            if rows.is_empty() {
                 break Ok(());
             }
+            sent += rows.len();
+            let outbox = self.clone();
+            sending.spawn(async move { outbox.send(rows).await });
             if sending.len() >= SENDING_MAX {
                 sending.join_next().await;
             }

@@ -84,6 +84,24 @@ pub struct HistoryRow {
     pub commands: Vec<CommandId>,
 }
 
+/// A row in which a store keeps commands that were committed together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Bundle {
+    /// Which.
+    pub seq: i64,
+    /// How many commands it holds.
+    pub size: u32,
+}
+
+/// A committed command, as far as the store has to know it to delete it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Committed {
+    /// Its id.
+    pub id: CommandId,
+    /// See [`OutboxRow::bundle`].
+    pub bundle: Option<Bundle>,
+}
+
 /// A committed command on its way to the bus.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutboxRow {
@@ -103,6 +121,16 @@ pub struct OutboxRow {
     pub body: Bytes,
     /// Until when nobody but the worker that committed it sends it.
     pub claimed_until: Time,
+    /// Where the store keeps it with others; `None` before it is committed, and where each has a
+    /// row of its own.
+    pub bundle: Option<Bundle>,
+}
+
+impl OutboxRow {
+    /// What it is deleted by.
+    pub fn committed(&self) -> Committed {
+        Committed { id: self.id.clone(), bundle: self.bundle }
+    }
 }
 
 /// A case for queries: the open one as it stands, or one that was closed.
@@ -247,8 +275,10 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`].
     async fn due_homes(&self, now: Time, limit: usize) -> Result<Vec<DueHome>, StoreError>;
 
-    /// Claims outbox rows whose claim has run out, the longest run out first, until `until`; those
-    /// of one call come in the order of their decisions.
+    /// Claims commands whose claim has run out, the longest run out first, until `until`; those
+    /// of one call come in the order of their decisions. What a store keeps together is claimed
+    /// together, so these may be more than `limit`, and fewer although more wait; none only where
+    /// none is left.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -259,11 +289,11 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<OutboxRow>, StoreError>;
 
-    /// Deletes commands that the bus has taken.
+    /// Deletes commands that the bus has taken, and no others, whatever they are kept with.
     ///
     /// # Errors
     /// See [`StoreError`].
-    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError>;
+    async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError>;
 
     /// Keeps a message that the in-process bus set aside.
     ///

@@ -54,7 +54,8 @@ const HOLDERS: Sql = Sql {
     types: &[],
 };
 
-const OUTBOX: Sql = Sql { text: "SELECT count(*), min(decided_ms) FROM outbox", types: &[] };
+const OUTBOX: Sql =
+    Sql { text: "SELECT coalesce(sum(size), 0)::bigint, min(decided_ms) FROM outbox", types: &[] };
 
 /// Which privileges the user lacks: of the kinds of `$1`, the names of `$2`, the privileges of
 /// `$3`. What does not exist is lacking as well.

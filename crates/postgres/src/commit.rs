@@ -10,15 +10,29 @@ use relink_engine::store::{StoreError, Writes};
 use crate::columns::{Accounts, Homes, Keys, Param};
 use crate::error::Fault;
 use crate::gather::Held;
-use crate::record_columns::{Cases, History, Inbox, Outbox};
+use crate::outbox::{Bundles, note_bundles};
+use crate::record_columns::{Cases, History, Inbox};
 use crate::session::{self, Session};
 use crate::sql::{self, Sql};
 
-pub(crate) async fn commit(session: &Session, writes: &Writes, held: &Held) -> Result<(), Fault> {
-    let plan = Plan::of(writes, held)?;
-    let flight = plan.flight();
-    let sends = flight.iter().map(|(sql, params)| session.query(sql, params)).collect();
-    Ok(session::commit(session, sends).await?)
+/// Commits, and notes which row each command has got.
+pub(crate) async fn commit(
+    session: &Session,
+    writes: &mut Writes,
+    held: &Held,
+) -> Result<(), Fault> {
+    let (places, seqs) = {
+        let plan = Plan::of(writes, held)?;
+        let flight = plan.flight();
+        let sends = flight.iter().map(|(sql, params)| session.query(sql, params)).collect();
+        let answers = session::commit(session, sends).await?;
+        let places = plan.outbox.places();
+        let of_outbox = answers.iter().rev().take(places.len()).rev().flatten();
+        let seqs: Vec<i64> = of_outbox.map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        (places, seqs)
+    };
+    note_bundles(&mut writes.outbox, places, &seqs);
+    Ok(())
 }
 
 /// How many bytes the values of a commit's statements take on the way to the server.
@@ -55,8 +69,8 @@ struct Plan<'a> {
     homes: Homes<'a>,
     inbox: Inbox<'a>,
     history: History<'a>,
-    outbox: Outbox<'a>,
     cases: Cases<'a>,
+    outbox: Bundles<'a>,
 }
 
 impl<'a> Plan<'a> {
@@ -71,14 +85,15 @@ impl<'a> Plan<'a> {
             homes,
             inbox: Inbox::of(&writes.inbox),
             history: History::of(&writes.history),
-            outbox: Outbox::of(&writes.outbox),
             cases: Cases::of(&writes.cases)?,
+            outbox: Bundles::of(&writes.outbox),
         })
     }
 
-    /// The statements that have rows, in order, with their values.
+    /// The statements that have rows, in order, with their values; those of the outbox are the
+    /// last.
     fn flight(&self) -> Vec<(&'static Sql, Vec<Param<'_>>)> {
-        let all: [(usize, &'static Sql, Vec<Param<'_>>); 8] = [
+        let all: [(usize, &'static Sql, Vec<Param<'_>>); 7] = [
             (
                 self.void_accounts.ids.len(),
                 &sql::DELETE_ACCOUNTS,
@@ -89,11 +104,11 @@ impl<'a> Plan<'a> {
             (self.homes.states.len(), &sql::WRITE_HOMES, self.homes.params().into()),
             (self.inbox.ats.len(), &sql::WRITE_INBOX, self.inbox.params().into()),
             (self.history.ats.len(), &sql::WRITE_HISTORY, self.history.params().into()),
-            (self.outbox.bodies.len(), &sql::WRITE_OUTBOX, self.outbox.params().into()),
             (self.cases.states.len(), &sql::WRITE_CASES, self.cases.params().into()),
         ];
         let filled = all.into_iter().filter(|(rows, ..)| *rows > 0);
-        filled.map(|(_, sql, params)| (sql, params)).collect()
+        let bundles = self.outbox.params().map(|params| (0, &sql::WRITE_OUTBOX, params));
+        filled.chain(bundles).map(|(_, sql, params)| (sql, params)).collect()
     }
 }
 

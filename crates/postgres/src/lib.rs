@@ -26,6 +26,7 @@ mod columns;
 mod commit;
 mod config;
 mod day;
+mod due;
 mod error;
 mod gather;
 mod look;

@@ -24,12 +24,14 @@ pub struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 7] = [
     Migration { version: 1, name: "initial", text: include_str!("../migrations/0001_initial.sql") },
     Migration { version: 2, name: "parked", text: include_str!("../migrations/0002_parked.sql") },
     Migration { version: 3, name: "days", text: include_str!("../migrations/0003_days.sql") },
     Migration { version: 4, name: "outlook", text: include_str!("../migrations/0004_outlook.sql") },
     Migration { version: 5, name: "heard", text: include_str!("../migrations/0005_heard.sql") },
+    Migration { version: 6, name: "bundles", text: include_str!("../migrations/0006_bundles.sql") },
+    Migration { version: 7, name: "room", text: include_str!("../migrations/0007_room.sql") },
 ];
 
 /// The statements of every step.

@@ -91,7 +91,7 @@ pub(crate) const CASES: Sql = Sql {
 pub(crate) const COUNTS: Sql = Sql {
     text: "SELECT 'case', reason, count(*), NULL::bigint FROM cases WHERE closed_ms IS NULL \
              GROUP BY reason \
-           UNION ALL SELECT 'outbox', '', count(*), min(decided_ms) FROM outbox \
+           UNION ALL SELECT 'outbox', '', coalesce(sum(size), 0), min(decided_ms) FROM outbox \
            UNION ALL SELECT 'parked', '', count(*), NULL FROM parked \
              WHERE requeue_ms IS NULL ORDER BY 1, 2",
     types: &[],

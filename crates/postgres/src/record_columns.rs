@@ -1,10 +1,10 @@
-//! The rows beside the state – ledger, history, commands, cases – turned into columns.
+//! The rows beside the state – ledger, history, cases – turned into columns.
 
 use std::collections::BTreeMap;
 
 use relink_core::id::{CaseId, Scope};
 use relink_engine::row::json;
-use relink_engine::store::{CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError};
+use relink_engine::store::{CaseRow, HistoryRow, InboxRow, StoreError};
 
 use crate::columns::{Keys, Param};
 use crate::day::Day;
@@ -84,47 +84,6 @@ impl<'a> History<'a> {
             all.verdicts.push(&row.verdict);
             all.notes.push(&row.note);
             all.commands.push(commands.join("\u{1f}"));
-        }
-        all
-    }
-}
-
-/// Rows of `outbox`.
-#[derive(Default)]
-pub(crate) struct Outbox<'a> {
-    pub(crate) keys: Keys<'a>,
-    pub(crate) kinds: Vec<&'a str>,
-    pub(crate) correlations: Vec<&'a str>,
-    pub(crate) decided: Vec<i64>,
-    pub(crate) traceparents: Vec<Option<&'a str>>,
-    pub(crate) bodies: Vec<&'a [u8]>,
-    pub(crate) claimed: Vec<i64>,
-}
-
-impl<'a> Outbox<'a> {
-    pub(crate) fn params(&self) -> [Param<'_>; 8] {
-        [
-            &self.keys.ids,
-            &self.kinds,
-            &self.keys.scopes,
-            &self.correlations,
-            &self.decided,
-            &self.traceparents,
-            &self.bodies,
-            &self.claimed,
-        ]
-    }
-
-    pub(crate) fn of(rows: &'a [OutboxRow]) -> Self {
-        let mut all = Self::default();
-        for row in rows {
-            all.keys.push(&row.scope, row.id.as_str());
-            all.kinds.push(&row.kind);
-            all.correlations.push(&row.correlation);
-            all.decided.push(row.decided_at.0);
-            all.traceparents.push(row.traceparent.as_deref());
-            all.bodies.push(&row.body);
-            all.claimed.push(row.claimed_until.0);
         }
         all
     }

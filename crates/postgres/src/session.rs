@@ -121,13 +121,13 @@ pub(crate) async fn run_after(
     }
 }
 
-/// Sends writes and the commit in one flight.
+/// Sends writes and the commit in one flight; returns what each write answered.
 ///
 /// A COMMIT after a statement that failed rolls back, and the flight ends with that statement's
 /// error.
-pub(crate) async fn commit<F>(session: &Session, writes: Vec<F>) -> Result<(), Error>
+pub(crate) async fn commit<F>(session: &Session, writes: Vec<F>) -> Result<Vec<Vec<Row>>, Error>
 where
     F: Future<Output = Result<Vec<Row>, Error>>,
 {
-    try_join(try_join_all(writes), session.batch("COMMIT")).await.map(|_| ())
+    try_join(try_join_all(writes), session.batch("COMMIT")).await.map(|(answers, ())| answers)
 }

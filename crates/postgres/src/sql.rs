@@ -198,12 +198,12 @@ pub(crate) const WRITE_HISTORY: Sql = Sql {
     ],
 };
 
-/// Writes commands; one that still waits from an earlier time is the same command.
+/// Writes commands that belong together as one row.
 pub(crate) const WRITE_OUTBOX: Sql = Sql {
-    text: "INSERT INTO outbox (id, kind, scope, correlation, decided_ms, traceparent, body, \
-             claimed_until_ms) \
-           SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-    types: &[TEXTS, TEXTS, TEXTS, TEXTS, NUMBERS, TEXTS, Type::BYTEA_ARRAY, NUMBERS],
+    text: "INSERT INTO outbox (claimed_until_ms, decided_ms, size, ids, kinds, scopes, \
+             correlations, traceparents, bodies) \
+           VALUES ($1, $2, cardinality($3), $3, $4, $5, $6, $7, $8) RETURNING seq",
+    types: &[Type::INT8, Type::INT8, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, Type::BYTEA_ARRAY],
 };
 
 /// Writes cases; the home changes where a provisional one was resolved.

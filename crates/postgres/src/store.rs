@@ -9,13 +9,13 @@ use deadpool_postgres::Pool;
 use relink_bus::port::Parked;
 use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::{Aggregate, Health};
-use relink_core::id::{AccountId, AuthorizationId, CommandId, HomeKey, Scope};
+use relink_core::id::{AccountId, AuthorizationId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::outlook::Outlook;
 use relink_engine::row::{headers, scope, signed_rows};
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    CaseRow, Census, Committed, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use tokio_postgres::Row;
@@ -26,9 +26,10 @@ use crate::day::Day;
 use crate::error::{Fault, classify};
 use crate::gather::assemble_all;
 use crate::look::Look;
+use crate::outbox::Taken;
 use crate::session::{Params, run_after, run_one};
 use crate::sql::{self, Sql};
-use crate::{checkup, maintain, migrate, operator, outbox, outlook, parked, survey, transact};
+use crate::{checkup, due, maintain, migrate, operator, outbox, outlook, parked, survey, transact};
 
 /// Longest time for one call, whatever the network does: above each of the server's own limits, so
 /// that those speak first, and below the time that a role has to drain (25 s), so that one whose
@@ -179,9 +180,9 @@ impl Store for PostgresStore {
     async fn due_homes(&self, now: Time, most: usize) -> Result<Vec<DueHome>, StoreError> {
         let since = self.due.since(now);
         let params: Params<'_> = &[&now.0, &signed_rows(most), &since];
-        let rows = self.run_lightly(&outbox::DUE, params).await?;
+        let rows = self.run_lightly(&due::DUE, params).await?;
         self.due.found(since, now, rows.len(), most);
-        Ok(rows.iter().map(outbox::due_home).collect::<Result<_, Fault>>()?)
+        Ok(rows.iter().map(due::due_home).collect::<Result<_, Fault>>()?)
     }
 
     async fn claim_outbox(
@@ -191,17 +192,27 @@ impl Store for PostgresStore {
         most: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let since = self.left_behind.since(now);
-        let params: Params<'_> = &[&now.0, &until.0, &signed_rows(most), &since];
+        let commands = signed_rows(most);
+        let bundles = signed_rows(outbox::bundles_for(most));
+        let params: Params<'_> = &[&now.0, &until.0, &bundles, &since, &commands];
         let rows = self.run_lightly(&outbox::CLAIM, params).await?;
-        self.left_behind.found(since, now, rows.len(), most);
-        let mut claimed = rows.iter().map(outbox::outbox_row).collect::<Result<Vec<_>, Fault>>()?;
+        // The end has been seen where nothing is left.
+        self.left_behind.found(since, now, rows.len(), 1);
+        let bundles = rows.iter().map(outbox::commands).collect::<Result<Vec<_>, Fault>>()?;
+        let mut claimed = bundles.concat();
         claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
         Ok(claimed)
     }
 
-    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
-        let ids: Vec<&str> = ids.iter().map(CommandId::as_str).collect();
-        self.run_lightly(&outbox::DELETE, &[&ids]).await.map(drop)
+    async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
+        let taken = Taken::of(taken);
+        if !taken.whole.is_empty() {
+            self.run_lightly(&outbox::DELETE, &[&taken.whole]).await?;
+        }
+        if !taken.parts.is_empty() {
+            self.run_lightly(&outbox::DELETE_SOME, &[&taken.parts, &taken.ids]).await?;
+        }
+        Ok(())
     }
 
     async fn park(&self, aside: Parked) -> Result<(), StoreError> {
@@ -266,7 +277,7 @@ impl Store for PostgresStore {
         now: Time,
         until: Time,
     ) -> Result<bool, StoreError> {
-        let rows = self.run(&outbox::CLAIM_WORK, &[&work, &claimant, &now.0, &until.0]).await?;
+        let rows = self.run(&due::CLAIM_WORK, &[&work, &claimant, &now.0, &until.0]).await?;
         Ok(!rows.is_empty())
     }
 

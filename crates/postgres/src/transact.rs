@@ -56,7 +56,7 @@ async fn attempt_once(
     decide: &Decide,
 ) -> Result<Writes, Fault> {
     let (gathered, held) = gather(session, inputs, wanted).await?;
-    let writes = decide(gathered).map_err(StoreError::Undecided)?;
-    commit(session, &writes, &held).await?;
+    let mut writes = decide(gathered).map_err(StoreError::Undecided)?;
+    commit(session, &mut writes, &held).await?;
     Ok(writes)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use relink_core::id::CommandId;
 use relink_core::time::Time;
 use relink_engine::row::{home_key, scope};
-use relink_engine::store::{DueHome, OutboxRow, StoreError};
+use relink_engine::store::{Committed, DueHome, OutboxRow, StoreError};
 use rusqlite::{Connection, ToSql};
 
 use crate::transact::many;
@@ -76,6 +76,7 @@ pub(crate) fn claim(
             traceparent: traceparent.map(Arc::from),
             body: Bytes::from(body),
             claimed_until: Time(until),
+            bundle: None,
         });
     }
     claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
@@ -93,6 +94,6 @@ pub(crate) fn claim_work(
     Ok(!many(connection, CLAIM_WORK, &params, |_| Ok(()))?.is_empty())
 }
 
-pub(crate) fn delete(connection: &Connection, ids: &[CommandId]) -> Result<(), StoreError> {
-    ids.iter().try_for_each(|id| run(connection, DELETE, &[&id.as_str()]).map(drop))
+pub(crate) fn delete(connection: &Connection, taken: &[Committed]) -> Result<(), StoreError> {
+    taken.iter().try_for_each(|one| run(connection, DELETE, &[&one.id.as_str()]).map(drop))
 }

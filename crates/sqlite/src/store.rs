@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use relink_bus::port::Parked;
 use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
+use relink_core::id::{AccountId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::outlook::Outlook;
 use relink_engine::row::signed_rows;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    CaseRow, Census, Committed, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use rusqlite::Connection;
@@ -139,9 +139,9 @@ impl Store for SqliteStore {
         self.write(move |connection| outbox::claim(connection, now, until, limit)).await
     }
 
-    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
-        let ids = ids.to_vec();
-        self.write(move |connection| outbox::delete(connection, &ids)).await
+    async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
+        let taken = taken.to_vec();
+        self.write(move |connection| outbox::delete(connection, &taken)).await
     }
 
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {

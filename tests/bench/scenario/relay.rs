@@ -13,12 +13,15 @@ use crate::limit::{Bare, COMMANDS, SCHEMA, bind, channel, purge, queue, waiting}
 use crate::plot::Course;
 use crate::report::{RELINK, Report, Sample};
 
-/// A command as it lies in the outbox; its body is that of a `pause_data`.
-const OURS: &str = "INSERT INTO outbox \
-    (id, kind, scope, correlation, decided_ms, body, claimed_until_ms) \
-    SELECT 'live:fca_' || n || ':pause-1', 'pause_data', 'live', 'evt_' || n, \
-    (extract(epoch FROM now()) * 1000)::bigint, convert_to($1::text, 'UTF8'), 0 \
-    FROM generate_series(1, $2::bigint) AS n";
+/// Commands as they lie in the outbox, as many together as a full batch leaves; each body is that of
+/// a `pause_data`.
+const OURS: &str = "INSERT INTO outbox (claimed_until_ms, decided_ms, size, ids, kinds, scopes, \
+      correlations, traceparents, bodies) \
+    SELECT 0, (extract(epoch FROM now()) * 1000)::bigint, count(*), \
+      array_agg('live:fca_' || n || ':pause-1'), array_agg('relink.pause_data.v1'::text), \
+      array_agg('live'::text), array_agg('evt_' || n), array_agg(NULL::text), \
+      array_agg(convert_to($1::text, 'UTF8')) \
+    FROM generate_series(1, $2::bigint) AS n GROUP BY n / 256";
 
 const BARE: &str = "INSERT INTO outbox (routing_key, payload) \
     SELECT 'command', convert_to($1::text, 'UTF8') FROM generate_series(1, $2::bigint)";

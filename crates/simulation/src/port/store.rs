@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use relink_bus::port::Parked;
 use relink_bus::topology::WorkQueue;
 use relink_core::aggregate::Aggregate;
-use relink_core::id::{AccountId, CommandId, HomeKey, Scope};
+use relink_core::id::{AccountId, HomeKey, Scope};
 use relink_core::input::Input;
 use relink_core::time::{Second, Time};
 use relink_engine::clock::Clock as _;
 use relink_engine::outlook::Outlook;
 use relink_engine::store::{
-    CaseRow, Census, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
+    CaseRow, Census, Committed, Decide, DueHome, Heard, HistoryRow, InboxRow, InputKey, OutboxRow,
     ParkedCount, ParkedRow, Selection, Store, StoreError, Tally, WhyParked, Writes,
 };
 use std::sync::atomic::Ordering;
@@ -74,12 +74,12 @@ impl GatedStore {
     }
 
     /// S4.
-    async fn forget(&self, ids: &[CommandId]) -> Result<(), StoreError> {
+    async fn forget(&self, taken: &[Committed]) -> Result<(), StoreError> {
         let stage = self.0.stage();
-        for id in ids.iter().filter(|id| !stage.watch.has_come_out(id.as_str())) {
-            stage.broken(format!("S4: {id} leaves the outbox and has not come out"));
+        for one in taken.iter().filter(|one| !stage.watch.has_come_out(one.id.as_str())) {
+            stage.broken(format!("S4: {} leaves the outbox and has not come out", one.id));
         }
-        self.inner().delete_outbox(ids).await
+        self.inner().delete_outbox(taken).await
     }
 
     /// S9.
@@ -106,8 +106,8 @@ impl Store for GatedStore {
     ) -> Result<Vec<OutboxRow>, StoreError> {
         self.call("claim the outbox", self.inner().claim_outbox(now, until, limit)).await
     }
-    async fn delete_outbox(&self, ids: &[CommandId]) -> Result<(), StoreError> {
-        self.call("delete from the outbox", self.forget(ids)).await
+    async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
+        self.call("delete from the outbox", self.forget(taken)).await
     }
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {
         self.call("park", self.keep_parked(parked)).await
