@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use relink_bus::parked::ParkedMessage;
 use relink_bus::port::Parked;
 use relink_bus::topology::WorkQueue;
@@ -16,6 +15,10 @@ use relink_core::time::{Second, Time};
 use relink_core::world::World;
 
 use crate::outlook::Outlook;
+
+mod command;
+
+pub use command::{Bundle, Committed, OutboxRow};
 
 /// What a transaction loaded, under lock.
 #[derive(Debug)]
@@ -82,55 +85,6 @@ pub struct HistoryRow {
     pub note: String,
     /// The commands it led to.
     pub commands: Vec<CommandId>,
-}
-
-/// A row in which a store keeps commands that were committed together.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Bundle {
-    /// Which.
-    pub seq: i64,
-    /// How many commands it holds.
-    pub size: u32,
-}
-
-/// A committed command, as far as the store has to know it to delete it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Committed {
-    /// Its id.
-    pub id: CommandId,
-    /// See [`OutboxRow::bundle`].
-    pub bundle: Option<Bundle>,
-}
-
-/// A committed command on its way to the bus.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OutboxRow {
-    /// The command's id.
-    pub id: CommandId,
-    /// Its type, which is its routing key.
-    pub kind: Arc<str>,
-    /// Whose.
-    pub scope: Scope,
-    /// The case or input.
-    pub correlation: Arc<str>,
-    /// When it was decided.
-    pub decided_at: Time,
-    /// W3C trace context of the input.
-    pub traceparent: Option<Arc<str>>,
-    /// The CloudEvent.
-    pub body: Bytes,
-    /// Until when nobody but the worker that committed it sends it.
-    pub claimed_until: Time,
-    /// Where the store keeps it with others; `None` before it is committed, and where each has a
-    /// row of its own.
-    pub bundle: Option<Bundle>,
-}
-
-impl OutboxRow {
-    /// What it is deleted by.
-    pub fn committed(&self) -> Committed {
-        Committed { id: self.id.clone(), bundle: self.bundle }
-    }
 }
 
 /// A case for queries: the open one as it stands, or one that was closed.

@@ -20,10 +20,10 @@ use crate::sql::Sql;
 /// usual does not become a row of many megabytes, which a relay would have to hold as a whole.
 const BUNDLE_MAX: usize = 1024;
 
-/// Claims of so many bundles at the most for so many commands that are asked for: bundles of a
-/// quiet hour hold one or two each, those of a full queue hundreds, and what is claimed too much is
-/// locked for nothing.
-const COMMANDS_PER_BUNDLE: usize = 16;
+/// How many bundles are locked at least, as far as so many commands are asked for, and the part of
+/// the commands beyond: bundles of a quiet hour hold one or two each, those of a full queue
+/// hundreds, and what is locked beyond what is claimed is locked for nothing.
+const BUNDLES: usize = 16;
 
 /// Claims bundles, in the order of the index: any other would look at all that wait for each few
 /// that are taken. SKIP LOCKED: of two relays at once each gets others; MATERIALIZED: the choice
@@ -68,7 +68,7 @@ pub(crate) const DELETE_SOME: Sql = Sql {
 
 /// How many bundles are locked for so many commands.
 pub(crate) fn bundles_for(commands: usize) -> usize {
-    commands.div_ceil(COMMANDS_PER_BUNDLE)
+    commands.div_ceil(BUNDLES).max(commands.min(BUNDLES))
 }
 
 /// Rows of `outbox`, each a bundle.
