@@ -95,6 +95,7 @@ stamp! {
 mod postgres_only {
     mod suite {
         pub(super) use crate::store_suite::postgres_only::*;
+        pub(super) use crate::store_suite::postgres_upgrade::*;
     }
     use relink_tests::database::with_database;
 
@@ -110,6 +111,7 @@ mod postgres_only {
     stamp! {
         migrations_may_run_at_once_and_again
         a_dry_run_changes_nothing
+        commands_that_wait_survive_the_step_to_bundles
         a_schema_that_is_missing_or_newer_is_refused
         a_connection_that_was_ended_is_replaced
         days_are_prepared_and_take_what_was_filed_without_them

@@ -213,7 +213,7 @@ const OF_THE_DATABASE: [(&str, &[&str], &[&str]); 7] = [
             "UPDATE accounts SET version = 0",
             "INSERT INTO accounts (scope, id) VALUES ('x', 'x')",
             "SELECT 1 FROM outbox",
-            "INSERT INTO outbox SELECT * FROM outbox",
+            "INSERT INTO outbox DEFAULT VALUES",
             "DELETE FROM inbox",
         ],
         &["SELECT 1 FROM accounts", "SELECT 1 FROM history", "SELECT 1 FROM inbox"],

@@ -7,6 +7,7 @@ pub(crate) mod outlook;
 pub(crate) mod parked;
 pub(crate) mod place;
 pub(crate) mod postgres_only;
+pub(crate) mod postgres_upgrade;
 pub(crate) mod sample;
 mod sqlite_only;
 pub(crate) mod together;

@@ -30,6 +30,18 @@ async fn claim(store: &dyn Store, now: i64, until: i64, limit: usize) -> Vec<Out
     claimed.into_iter().map(|row| OutboxRow { bundle: None, ..row }).collect()
 }
 
+/// Claims until nothing is left.
+async fn claim_all(store: &dyn Store, now: i64, until: i64) -> Vec<OutboxRow> {
+    let mut all = Vec::new();
+    loop {
+        let claimed = store.claim_outbox(Time(now), Time(until), 7).await.unwrap();
+        if claimed.is_empty() {
+            return all;
+        }
+        all.extend(claimed);
+    }
+}
+
 async fn delete(store: &dyn Store, rows: &[OutboxRow]) {
     let taken: Vec<Committed> = rows.iter().map(OutboxRow::committed).collect();
     store.delete_outbox(&taken).await.unwrap();
@@ -69,14 +81,7 @@ pub(crate) async fn of_commands_committed_together_only_those_go_that_were_taken
     let is_taken = |row: &&OutboxRow| !row.id.as_str().ends_with('7');
     let taken: Vec<OutboxRow> = written.outbox.iter().filter(is_taken).cloned().collect();
     delete(store, &taken).await;
-    let mut left = Vec::new();
-    loop {
-        let claimed = store.claim_outbox(Time(100), Time(200), 7).await.unwrap();
-        if claimed.is_empty() {
-            break;
-        }
-        left.extend(claimed);
-    }
+    let mut left = claim_all(store, 100, 200).await;
     left.sort_by(|one, other| one.id.cmp(&other.id));
     let whole = |id: &String| OutboxRow { claimed_until: Time(200), ..command(id, 4, 0) };
     let expected: Vec<_> = ids.iter().filter(|id| id.ends_with('7')).map(whole).collect();
@@ -105,7 +110,7 @@ pub(crate) async fn two_claimers_never_get_the_same_command(store: &dyn Store) {
     let all: Vec<OutboxRow> = join_all(claims).await.into_iter().flatten().collect();
     let distinct: BTreeSet<_> = all.iter().map(|row| row.id.clone()).collect();
     assert_eq!(all.len(), distinct.len());
-    let rest = store.claim_outbox(Time(1), Time(100), 999).await.unwrap();
+    let rest = claim_all(store, 1, 100).await;
     assert_eq!(all.len() + rest.len(), 200);
 }
 

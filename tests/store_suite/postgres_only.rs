@@ -25,7 +25,7 @@ async fn count(url: &str, sql: &str) -> i64 {
 }
 
 /// How many steps the schema has.
-const STEPS: usize = 5;
+const STEPS: usize = 7;
 
 pub(crate) async fn migrations_may_run_at_once_and_again(url: String) {
     let config = PostgresConfig::new(&*url);
