@@ -72,7 +72,7 @@ fn main() {
     let plan = Arc::new(Plan {
         rounds: if args.short { 1 } else { args.rounds },
         seconds: if args.short { 2 } else { 4 },
-        events: if args.short { 40_000 } else { 100_000 },
+        events: if args.short { 30_000 } else { 100_000 },
         authorizations: 10_000,
         copies: args.copies,
         days_apart: args.days_apart.into(),

@@ -51,7 +51,7 @@ pub(super) async fn run(stage: &Stage, plan: &Plan, report: &Report) {
                 behind.as_secs_f64()
             ));
         }
-        let slice = supply.slice(plan.events / 2);
+        let slice = supply.slice(plan.events / 4);
         let (sample, behind) = ours.closed(&slice).await;
         report.add("end to end", CONDITIONS, RELINK, sample);
         report.note(format!(
