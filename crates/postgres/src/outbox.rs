@@ -16,9 +16,9 @@ use crate::columns::Param;
 use crate::error::Fault;
 use crate::sql::Sql;
 
-/// The most commands of a bundle: what a full batch usually leaves is one, and one with more than
-/// usual does not become a row of many megabytes, which a relay would have to hold as a whole.
-const BUNDLE_MAX: usize = 1024;
+/// The most commands of a bundle: as many as a relay claims at a time, so that what it has claimed
+/// at once is published well within its claim.
+const BUNDLE_MAX: usize = 256;
 
 /// How many bundles are locked at least, as far as so many commands are asked for, and the part of
 /// the commands beyond: bundles of a quiet hour hold one or two each, those of a full queue
@@ -44,9 +44,14 @@ pub(crate) const CLAIM: Sql = Sql {
     types: &[Type::INT8, Type::INT8, Type::INT8, Type::INT8, Type::INT8],
 };
 
-/// Deletes bundles of which all has been taken.
-pub(crate) const DELETE: Sql =
-    Sql { text: "DELETE FROM outbox WHERE seq = ANY ($1)", types: &[Type::INT8_ARRAY] };
+/// Deletes bundles of which all has been taken. By the time of the decision as well: a sequence
+/// goes back where a database is restored or a standby takes over, and another bundle would be
+/// deleted that nobody has published.
+pub(crate) const DELETE: Sql = Sql {
+    text: "DELETE FROM outbox o USING unnest($1, $2) AS w (seq, decided_ms) \
+           WHERE o.seq = w.seq AND o.decided_ms = w.decided_ms",
+    types: &[Type::INT8_ARRAY, Type::INT8_ARRAY],
+};
 
 /// Deletes commands out of bundles of which something is left: what is left becomes a bundle of its
 /// own. Not an update, which workers have no right to.
@@ -160,6 +165,8 @@ pub(crate) fn note_bundles(rows: &mut [OutboxRow], places: Vec<Range<usize>>, se
 pub(crate) struct Taken<'a> {
     /// Bundles of which all has been taken.
     pub(crate) whole: Vec<i64>,
+    /// When each was decided.
+    pub(crate) decided: Vec<i64>,
     /// Bundles of which some has been taken,
     pub(crate) parts: Vec<i64>,
     /// and what.
@@ -168,16 +175,17 @@ pub(crate) struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     pub(crate) fn of(taken: &'a [Committed]) -> Self {
-        let mut by_bundle: BTreeMap<Bundle, Vec<&str>> = BTreeMap::new();
+        let mut by_bundle: BTreeMap<(Bundle, Time), Vec<&str>> = BTreeMap::new();
         for one in taken {
             if let Some(bundle) = one.bundle {
-                by_bundle.entry(bundle).or_default().push(one.id.as_str());
+                by_bundle.entry((bundle, one.decided_at)).or_default().push(one.id.as_str());
             }
         }
         let mut all = Self::default();
-        for (bundle, ids) in by_bundle {
+        for ((bundle, decided_at), ids) in by_bundle {
             if ids.len() >= bundle.size as usize {
                 all.whole.push(bundle.seq);
+                all.decided.push(decided_at.0);
             } else {
                 all.parts.push(bundle.seq);
                 all.ids.extend(ids);

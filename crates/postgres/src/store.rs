@@ -207,7 +207,7 @@ impl Store for PostgresStore {
     async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
         let taken = Taken::of(taken);
         if !taken.whole.is_empty() {
-            self.run_lightly(&outbox::DELETE, &[&taken.whole]).await?;
+            self.run_lightly(&outbox::DELETE, &[&taken.whole, &taken.decided]).await?;
         }
         if !taken.parts.is_empty() {
             self.run_lightly(&outbox::DELETE_SOME, &[&taken.parts, &taken.ids]).await?;

@@ -44,16 +44,16 @@ pub struct ConfigError;
 /// Default heartbeat: a dead peer is noticed within twice this time.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// Default of the largest frame, in bytes; a longer body travels in several. The AMQP library keeps
-/// a ring of 32 such frames for each direction, and uses all of it in turn: with RabbitMQ's own
-/// 128 KiB that is 8 MiB for each connection, more than a processor's cache holds.
-const FRAME_BYTES_MAX: u32 = 32 * 1024;
+/// The largest frame of a connection that publishes, in bytes; a longer body travels in several. The
+/// AMQP library keeps a ring of 32 such frames for each direction, and uses all of it in turn: with
+/// RabbitMQ's own 128 KiB that is 8 MiB for each connection, more than a processor's cache holds.
+/// Whoever consumes keeps that size: headers travel in one frame, whoever wrote them.
+const PUBLISHER_FRAME_BYTES_MAX: u32 = 32 * 1024;
 
 impl RabbitConfig {
     /// Takes the URL and the default of everything else.
     ///
-    /// The heartbeat is 10 s and a frame has at most 32 KiB unless the URL's query says otherwise
-    /// (`?heartbeat=15&frame_max=131072`).
+    /// The heartbeat is 10 s unless the URL's query says otherwise (`?heartbeat=15`).
     ///
     /// # Errors
     /// If it is not an `amqp://` or `amqps://` URL.
@@ -65,7 +65,6 @@ impl RabbitConfig {
         // Without heartbeats a peer that vanished silently would never be noticed.
         uri.query.heartbeat =
             uri.query.heartbeat.filter(|seconds| *seconds > 0).or(Some(HEARTBEAT_SECONDS));
-        uri.query.frame_max = uri.query.frame_max.or(Some(FRAME_BYTES_MAX));
         Ok(Self {
             uri,
             tls: ClientTls::of_machine(Peer::Broker),
@@ -77,6 +76,14 @@ impl RabbitConfig {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
         })
+    }
+
+    /// The same for a connection that publishes: its frames are smaller, unless the URL's query says
+    /// otherwise (`?frame_max=131072`).
+    pub(crate) fn publishing(mut self) -> Self {
+        let query = &mut self.uri.query;
+        query.frame_max = query.frame_max.or(Some(PUBLISHER_FRAME_BYTES_MAX));
+        self
     }
 
     pub(crate) fn uri(&self) -> AMQPUri {
@@ -170,9 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_small_unless_the_url_says_otherwise() {
-        let frame_max = |url| RabbitConfig::new(url).unwrap().uri().query.frame_max;
-        assert_eq!(frame_max("amqp://mq/%2f"), Some(FRAME_BYTES_MAX));
+    fn frames_of_publishers_are_small_unless_the_url_says_otherwise() {
+        let config = |url| RabbitConfig::new(url).unwrap();
+        assert_eq!(config("amqp://mq/%2f").uri().query.frame_max, None);
+        let frame_max = |url| config(url).publishing().uri().query.frame_max;
+        assert_eq!(frame_max("amqp://mq/%2f"), Some(PUBLISHER_FRAME_BYTES_MAX));
         assert_eq!(frame_max("amqp://mq/%2f?frame_max=131072"), Some(131_072));
     }
 

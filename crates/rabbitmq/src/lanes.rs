@@ -49,7 +49,7 @@ impl Lanes {
     pub(crate) fn start(config: &RabbitConfig) -> Self {
         let mut lane = 0;
         let outlets = NAMES.map(|name| {
-            let mut config = config.clone();
+            let mut config = config.clone().publishing();
             config.in_flight_max = share(config.in_flight_max, lane);
             lane += 1;
             Outlet::start(config, name)

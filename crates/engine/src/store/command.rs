@@ -20,6 +20,9 @@ pub struct Bundle {
 pub struct Committed {
     /// Its id.
     pub id: CommandId,
+    /// When it was decided: tells its bundle from one that got the same number later, after a
+    /// database was restored or a standby took over that had not heard of the first.
+    pub decided_at: Time,
     /// See [`OutboxRow::bundle`].
     pub bundle: Option<Bundle>,
 }
@@ -51,6 +54,6 @@ pub struct OutboxRow {
 impl OutboxRow {
     /// What it is deleted by.
     pub fn committed(&self) -> Committed {
-        Committed { id: self.id.clone(), bundle: self.bundle }
+        Committed { id: self.id.clone(), decided_at: self.decided_at, bundle: self.bundle }
     }
 }
