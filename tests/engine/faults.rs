@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use relink_bus::in_process::InProcessBus;
@@ -209,6 +210,8 @@ pub(crate) enum Mood {
     Forgetful,
     /// Takes the message and never answers.
     Hanging,
+    /// Takes the message and answers after a second.
+    Slow,
 }
 
 /// The in-process bus, with faults; remembers what came out.
@@ -257,7 +260,11 @@ impl Publisher for Wire {
         match mood {
             Mood::Forgetful => Err(PublishError::TimedOut),
             Mood::Hanging => std::future::pending().await,
-            _ => self.bus.publish(message).await,
+            Mood::Slow => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.bus.publish(message).await
+            }
+            Mood::Well | Mood::Away => self.bus.publish(message).await,
         }
     }
 

@@ -7,7 +7,9 @@ use relink_core::time::Span;
 use relink_engine::clock::Clock as _;
 use relink_engine::consume::Order;
 use relink_engine::link::{LinkSigner, Links};
+use relink_engine::outbox::SWEEP;
 use relink_engine::store::{OutboxRow, Store as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::bodies::deactivated;
 use crate::faults::Mood;
@@ -153,4 +155,22 @@ async fn a_bus_that_takes_nothing_does_not_keep_a_sweep_busy() {
     assert_eq!(stand.engine.outbox.sweep().await, Ok(800));
     assert_eq!(stand.engine.outbox.sweep().await, Ok(0));
     assert_eq!(stand.outbox_depth().await, 800);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_is_told_to_stop_claims_no_more_of_a_backlog() {
+    let stand = Stand::new();
+    stand.wire.set(Mood::Away);
+    stand.run((0..4_000).map(|number| deactivated(&format!("{number}"))).collect()).await;
+    stand.wire.set(Mood::Slow);
+    stand.wall.turn(CLAIMS_RUN_OUT);
+    let stop = CancellationToken::new();
+    let relay = tokio::spawn(stand.engine.outbox.clone().relay(SWEEP, stop.clone()));
+    settle_down().await;
+    let begun = stand.wire.ids().len();
+    assert!((1..4_000).contains(&begun), "{begun}");
+    stop.cancel();
+    relay.await.unwrap();
+    assert_eq!(stand.wire.ids().len(), begun, "what was under way is all there is");
+    assert_eq!(usize::try_from(stand.outbox_depth().await), Ok(8_000 - begun));
 }

@@ -26,8 +26,12 @@ fn command(id: &str, decided: i64, claimed_until: i64) -> OutboxRow {
 
 /// Claims, and leaves out where each command is kept.
 async fn claim(store: &dyn Store, now: i64, until: i64, limit: usize) -> Vec<OutboxRow> {
-    let claimed = store.claim_outbox(Time(now), Time(until), limit).await.unwrap();
-    claimed.into_iter().map(|row| OutboxRow { bundle: None, ..row }).collect()
+    bare(&store.claim_outbox(Time(now), Time(until), limit).await.unwrap())
+}
+
+/// Without where each command is kept, which differs from store to store.
+pub(crate) fn bare(rows: &[OutboxRow]) -> Vec<OutboxRow> {
+    rows.iter().map(|row| OutboxRow { bundle: None, ..row.clone() }).collect()
 }
 
 /// Claims until nothing is left.
@@ -62,8 +66,7 @@ pub(crate) async fn commands_are_claimed_in_order_once_their_claim_has_run_out(s
     assert_eq!(claim(store, 50, 150, 9).await, [claimed("c", 1, 150)]);
     assert_eq!(claim(store, 100, 160, 1).await, [claimed("b", 2, 160)]);
     let rest = store.claim_outbox(Time(150), Time(300), 9).await.unwrap();
-    let bare: Vec<_> = rest.iter().cloned().map(|row| OutboxRow { bundle: None, ..row }).collect();
-    assert_eq!(bare, [claimed("c", 1, 300), claimed("a", 3, 300)]);
+    assert_eq!(bare(&rest), [claimed("c", 1, 300), claimed("a", 3, 300)]);
     delete(store, &rest).await;
     delete(store, &rest).await;
     delete(store, &[]).await;
@@ -85,8 +88,7 @@ pub(crate) async fn of_commands_committed_together_only_those_go_that_were_taken
     left.sort_by(|one, other| one.id.cmp(&other.id));
     let whole = |id: &String| OutboxRow { claimed_until: Time(200), ..command(id, 4, 0) };
     let expected: Vec<_> = ids.iter().filter(|id| id.ends_with('7')).map(whole).collect();
-    let bare: Vec<_> = left.iter().cloned().map(|row| OutboxRow { bundle: None, ..row }).collect();
-    assert_eq!(bare, expected);
+    assert_eq!(bare(&left), expected);
     let depth = async || store.outlook(Time(300)).await.unwrap().outbox_depth;
     assert_eq!(depth().await, 250);
     delete(store, &left[1..]).await;

@@ -7,6 +7,8 @@ use relink_engine::store::{Committed, OutboxRow, Store as _};
 use relink_postgres::{PostgresConfig, PostgresStore, migrate};
 use relink_tests::database::execute;
 
+use super::outbox::bare;
+
 /// The steps up to the one before commands that were committed together became one row.
 const BEFORE_BUNDLES: [&str; 5] = [
     include_str!("../../crates/postgres/migrations/0001_initial.sql"),
@@ -34,8 +36,6 @@ pub(crate) async fn commands_that_wait_survive_the_step_to_bundles(url: String) 
     migrate(&config, false).await.unwrap();
     let store = PostgresStore::connect(config).await.unwrap();
     let claimed = store.claim_outbox(Time(20), Time(99), 9).await.unwrap();
-    let bare: Vec<OutboxRow> =
-        claimed.iter().cloned().map(|row| OutboxRow { bundle: None, ..row }).collect();
     let row = |id: &str, kind: &str, event: &str, decided, body: &'static [u8]| OutboxRow {
         id: CommandId::from(id),
         kind: kind.into(),
@@ -51,7 +51,7 @@ pub(crate) async fn commands_that_wait_survive_the_step_to_bundles(url: String) 
         row("a", "relink.pause_data.v1", "evt_1", 1, b"\x00\xff"),
         row("b", "relink.resume_data.v1", "evt_2", 2, b"{}"),
     ];
-    assert_eq!(bare, expected);
+    assert_eq!(bare(&claimed), expected);
     // As one would that was committed before the database was restored, and got the same number.
     let strange = |row: &OutboxRow| Committed { decided_at: Time(7), ..row.committed() };
     let others: Vec<Committed> = claimed.iter().map(strange).collect();

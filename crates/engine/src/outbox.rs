@@ -90,9 +90,15 @@ impl Outbox {
     /// # Errors
     /// When the store is away; the next sweep tries again.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
+        self.sweep_until(&CancellationToken::new()).await
+    }
+
+    /// Sweeps, but claims nothing more once told to stop: what is left of a backlog is for others.
+    async fn sweep_until(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let (mut sent, mut sending) = (0, JoinSet::new());
         let ended = loop {
-            if !self.publisher.is_ready() || is_planted(Bug::RelayAsleep) {
+            let idle = stop.is_cancelled() || is_planted(Bug::RelayAsleep);
+            if idle || !self.publisher.is_ready() {
                 break Ok(());
             }
             let now = self.wall.now();
@@ -147,7 +153,7 @@ impl Outbox {
     pub async fn relay(self, period: Duration, stop: CancellationToken) {
         let mut away = false;
         while !stop.is_cancelled() {
-            match self.sweep().await {
+            match self.sweep_until(&stop).await {
                 Ok(_) => away = false,
                 Err(error) if !away => {
                     tracing::warn!(%error, "the relay waits for the database");

@@ -149,4 +149,4 @@ fn share(in_flight_max: usize, lane: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

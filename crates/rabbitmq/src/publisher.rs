@@ -82,28 +82,9 @@ impl Publisher for RabbitPublisher {
 mod tests {
     use std::time::Duration;
 
-    use relink_bus::message::{CONTENT_TYPE_JSON, Headers};
-    use relink_bus::topology::Exchange;
-
     use super::*;
+    use crate::lanes::tests::message;
     use crate::outlet::Outlet;
-
-    fn messages(count: usize) -> Vec<Message> {
-        let message = Message {
-            exchange: Exchange::Commands,
-            routing_key: "key".into(),
-            also_to: None,
-            mandatory: false,
-            id: "1".into(),
-            kind: "key".into(),
-            timestamp_unix_s: 0,
-            correlation: None,
-            content_type: CONTENT_TYPE_JSON,
-            headers: Headers::default(),
-            body: "{}".into(),
-        };
-        vec![message; count]
-    }
 
     #[tokio::test]
     async fn a_long_list_goes_over_both_lanes_and_is_answered_in_its_order() {
@@ -120,7 +101,7 @@ mod tests {
             outlet
         });
         let publisher = RabbitPublisher { lanes: Lanes::over(outlets, limit) };
-        let answers = publisher.publish_all(messages(4 * CHUNK)).await;
+        let answers = publisher.publish_all(vec![message(); 4 * CHUNK]).await;
         let by_turns = [[each[0]; CHUNK], [each[1]; CHUNK]].concat();
         assert_eq!(answers, [by_turns.clone(), by_turns].concat());
     }
@@ -133,7 +114,7 @@ mod tests {
         outlets.iter().for_each(|outlet| outlet.state().connected());
         let publisher = RabbitPublisher { lanes: Lanes::over(outlets, limit) };
         // With a wait for each it would take far longer.
-        let answers = publisher.publish_all(messages(1000));
+        let answers = publisher.publish_all(vec![message(); 1000]);
         let answers = tokio::time::timeout(Duration::from_secs(30), answers).await.unwrap();
         assert_eq!(answers, [Err(PublishError::TimedOut); 1000]);
     }

@@ -70,7 +70,12 @@ fn hand_over(place: Result<Place<'_>, PublishError>) {
 }
 
 fn one() -> Parcel {
-    let message = Message {
+    parcel(message()).unwrap()
+}
+
+/// A message of which nobody looks at anything.
+pub(crate) fn message() -> Message {
+    Message {
         exchange: Exchange::Events,
         routing_key: "key".into(),
         also_to: None,
@@ -82,8 +87,7 @@ fn one() -> Parcel {
         content_type: CONTENT_TYPE_JSON,
         headers: Headers::default(),
         body: "{}".into(),
-    };
-    parcel(message).unwrap()
+    }
 }
 
 #[test]
