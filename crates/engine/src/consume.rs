@@ -9,6 +9,7 @@ use relink_bus::topology::WorkQueue;
 use relink_core::bug::{Bug, is_planted};
 use relink_core::input::Input;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,9 @@ use crate::store::StoreError;
 
 /// Most deliveries in a batch: measured, larger ones gain little and lock longer.
 pub const BATCH_MAX: usize = 512;
+
+/// For each further delivery of a batch, the next one may wait this part of what the batch took.
+const LINGER_SHARE: u32 = 8;
 
 /// How many committed batches may still be publishing and acknowledging while the next ones are
 /// decided; bounds what a crash repeats.
@@ -59,7 +63,8 @@ pub struct Consumer {
     pub decode: Decode,
     /// What decides.
     pub engine: Engine,
-    /// How long to wait for a batch to fill after its first delivery; zero takes what is there.
+    /// The longest that a batch waits for more after its first delivery, see [`linger`]; zero
+    /// takes what is there.
     pub linger: Duration,
     /// What comes first after a commit.
     pub order: Order,
@@ -67,6 +72,20 @@ pub struct Consumer {
     /// what the other does: while one waits for the database, the other one decides. Only where
     /// two transactions can run beside each other.
     pub halves_from: usize,
+}
+
+/// How long the next batch waits for more, after one of so many deliveries that took so long.
+///
+/// Each transaction costs as much as dozens of events, in the worker and in the database. So the
+/// busier a queue is the longer a batch may fill, and less is to be done for each event: nothing
+/// where a delivery came alone, and nothing where batches fill by themselves while the one before
+/// is decided.
+fn linger(size: usize, took: Duration) -> Duration {
+    if size > BATCH_MAX / 2 {
+        return Duration::ZERO;
+    }
+    let further = u32::try_from(size.saturating_sub(1)).unwrap_or(u32::MAX);
+    took.saturating_mul(further) / LINGER_SHARE
 }
 
 impl Consumer {
@@ -79,20 +98,23 @@ impl Consumer {
         let slots = Arc::new(Semaphore::new(SETTLING_MAX));
         let sending = Arc::new(Semaphore::new(SENDING_MAX));
         let mut wait = PROBE_MIN;
+        let mut fill = Duration::ZERO;
         let result = loop {
             let batch = tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
-                batch = self.subscriber.next_batch(BATCH_MAX, self.linger) => batch,
+                batch = self.subscriber.next_batch(BATCH_MAX, fill) => batch,
             };
             match batch {
                 Ok(batch) => {
                     // Taking the slot first bounds what is committed but not acknowledged.
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break Ok(()) };
+                    let (size, began) = (batch.len(), Instant::now());
                     let done = match is_planted(Bug::AcknowledgeBeforeCommit) {
                         true => self.apply_late(batch).await,
                         false => self.apply(batch).await,
                     };
+                    fill = linger(size, began.elapsed()).min(self.linger);
                     let away = done.away.clone();
                     let consumer = self.clone();
                     let sending = Arc::clone(&sending);
@@ -174,5 +196,17 @@ impl Consumer {
             }
         }
         paused.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_waits_the_longer_the_busier_the_queue_is_but_not_where_it_fills_by_itself() {
+        let after = |size| linger(size, Duration::from_millis(4)).as_micros();
+        assert_eq!([0, 1, 2, 9, 256].map(after), [0, 0, 500, 4_000, 127_500]);
+        assert_eq!([257, BATCH_MAX].map(after), [0, 0]);
     }
 }

@@ -166,8 +166,11 @@ impl Subscriber for RabbitSubscriber {
             self.want(Mode::Consuming);
             self.arrived(1).await?;
             if !linger.is_zero() {
+                // Much more than half of what the broker hands out ahead is not to be waited for:
+                // the rest may be with earlier batches, which are not settled yet.
+                let full = max.min(usize::from(self.shared.config.prefetch / 2));
                 // Deliveries stay on the shelf meanwhile, so that cancelling loses none.
-                let _ = timeout_at(Instant::now() + linger, self.arrived(max)).await;
+                let _ = timeout_at(Instant::now() + linger, self.arrived(full)).await;
             }
             let batch = self.shared.shelf.take(max);
             // A connection lost meanwhile took its deliveries with it.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus::Registry;
 use relink_bus::in_process::{EmbeddedPublisher, InProcessBus, Now, Sink};
@@ -211,6 +212,8 @@ impl Embedded {
             followup: Some((stripe, duties)),
             registry,
             order: Order::AcknowledgeFirst,
+            // A webhook waits for its batch.
+            linger: Duration::ZERO,
             // The usual database here has one writer.
             halves_from: usize::MAX,
         };
