@@ -129,7 +129,7 @@ impl Stand {
             subscriber: self.subscriber.clone(),
             decode: relink_worker_lifecycle::decode,
             engine: self.engine.clone(),
-            linger: Duration::ZERO,
+            linger_max: Duration::ZERO,
             order,
             halves_from: self.halves_from,
         };

@@ -15,14 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::apply::Done;
 use crate::engine::Engine;
+use crate::fill::Fill;
 use crate::metrics::QueueMetrics;
 use crate::store::StoreError;
 
 /// Most deliveries in a batch: measured, larger ones gain little and lock longer.
 pub const BATCH_MAX: usize = 512;
-
-/// For each further delivery of a batch, the next one may wait this part of what the batch took.
-const LINGER_SHARE: u32 = 8;
 
 /// How many committed batches may still be publishing and acknowledging while the next ones are
 /// decided; bounds what a crash repeats.
@@ -63,29 +61,14 @@ pub struct Consumer {
     pub decode: Decode,
     /// What decides.
     pub engine: Engine,
-    /// The longest that a batch waits for more after its first delivery, see [`linger`]; zero
-    /// takes what is there.
-    pub linger: Duration,
+    /// The longest that a batch waits for more once a queue is busy; zero takes what is there.
+    pub linger_max: Duration,
     /// What comes first after a commit.
     pub order: Order,
     /// From how many inputs on a batch is decided in two halves at once, none of which touches
     /// what the other does: while one waits for the database, the other one decides. Only where
     /// two transactions can run beside each other.
     pub halves_from: usize,
-}
-
-/// How long the next batch waits for more, after one of so many deliveries that took so long.
-///
-/// Each transaction costs as much as dozens of events, in the worker and in the database. So the
-/// busier a queue is the longer a batch may fill, and less is to be done for each event: nothing
-/// where a delivery came alone, and nothing where batches fill by themselves while the one before
-/// is decided.
-fn linger(size: usize, took: Duration) -> Duration {
-    if size > BATCH_MAX / 2 {
-        return Duration::ZERO;
-    }
-    let further = u32::try_from(size.saturating_sub(1)).unwrap_or(u32::MAX);
-    took.saturating_mul(further) / LINGER_SHARE
 }
 
 impl Consumer {
@@ -98,12 +81,12 @@ impl Consumer {
         let slots = Arc::new(Semaphore::new(SETTLING_MAX));
         let sending = Arc::new(Semaphore::new(SENDING_MAX));
         let mut wait = PROBE_MIN;
-        let mut fill = Duration::ZERO;
+        let mut fill = Fill::new(self.linger_max);
         let result = loop {
             let batch = tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
-                batch = self.subscriber.next_batch(BATCH_MAX, fill) => batch,
+                batch = fill.batch(&*self.subscriber) => batch,
             };
             match batch {
                 Ok(batch) => {
@@ -114,7 +97,7 @@ impl Consumer {
                         true => self.apply_late(batch).await,
                         false => self.apply(batch).await,
                     };
-                    fill = linger(size, began.elapsed()).min(self.linger);
+                    fill.after(size, began.elapsed());
                     let away = done.away.clone();
                     let consumer = self.clone();
                     let sending = Arc::clone(&sending);
@@ -196,17 +179,5 @@ impl Consumer {
             }
         }
         paused.set(0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_waits_the_longer_the_busier_the_queue_is_but_not_where_it_fills_by_itself() {
-        let after = |size| linger(size, Duration::from_millis(4)).as_micros();
-        assert_eq!([0, 1, 2, 9, 256].map(after), [0, 0, 500, 4_000, 127_500]);
-        assert_eq!([257, BATCH_MAX].map(after), [0, 0]);
     }
 }

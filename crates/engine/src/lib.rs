@@ -22,6 +22,7 @@ pub mod claim;
 pub mod clock;
 pub mod consume;
 pub mod engine;
+mod fill;
 pub mod link;
 pub mod metrics;
 pub mod outbox;

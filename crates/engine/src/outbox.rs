@@ -93,7 +93,8 @@ impl Outbox {
         self.sweep_until(&CancellationToken::new()).await
     }
 
-    /// Sweeps, but claims nothing more once told to stop: what is left of a backlog is for others.
+    /// Sweeps, but claims nothing more once told to stop: what is left of a backlog is for another
+    /// relay, or for the next start.
     async fn sweep_until(&self, stop: &CancellationToken) -> Result<usize, StoreError> {
         let (mut sent, mut sending) = (0, JoinSet::new());
         let ended = loop {

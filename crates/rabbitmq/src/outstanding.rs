@@ -35,6 +35,10 @@ impl<T> Outstanding<T> {
         self.0.insert(tag, held);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn get(&self, tag: u64) -> Option<&T> {
         self.0.get(&tag)
     }

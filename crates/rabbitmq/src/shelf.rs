@@ -74,6 +74,11 @@ impl Shelf {
         self.lock().ready.len()
     }
 
+    /// How many are not settled yet, given out or not.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.lock().outstanding.len()
+    }
+
     /// Gives out at most so many.
     pub(crate) fn take(&self, max: usize) -> Vec<Delivery> {
         let mut inner = self.lock();

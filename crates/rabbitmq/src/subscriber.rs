@@ -80,13 +80,13 @@ impl RabbitSubscriber {
         }
     }
 
-    /// Waits until so many deliveries are there, or something else is to be looked at.
-    async fn arrived(&self, count: usize) -> Result<(), SubscribeError> {
+    /// Waits until enough deliveries are there, or something else is to be looked at.
+    async fn arrived(&self, is_enough: impl Fn(&Shelf) -> bool) -> Result<(), SubscribeError> {
         loop {
             let mut arrival = std::pin::pin!(self.shared.shelf.arrivals.notified());
             // From here on no arrival is missed, even one before the wait begins.
             arrival.as_mut().enable();
-            if self.shared.shelf.ready() >= count {
+            if is_enough(&self.shared.shelf) {
                 return Ok(());
             }
             self.check()?;
@@ -164,13 +164,13 @@ impl Subscriber for RabbitSubscriber {
         loop {
             self.check()?;
             self.want(Mode::Consuming);
-            self.arrived(1).await?;
+            self.arrived(|shelf| shelf.ready() > 0).await?;
             if !linger.is_zero() {
-                // Much more than half of what the broker hands out ahead is not to be waited for:
-                // the rest may be with earlier batches, which are not settled yet.
-                let full = max.min(usize::from(self.shared.config.prefetch / 2));
+                // Beyond its prefetch the broker hands nothing out, so that nothing more comes.
+                let ahead = usize::from(self.shared.config.prefetch);
+                let full = self.arrived(|shelf| shelf.ready() >= max || shelf.unsettled() >= ahead);
                 // Deliveries stay on the shelf meanwhile, so that cancelling loses none.
-                let _ = timeout_at(Instant::now() + linger, self.arrived(full)).await;
+                let _ = timeout_at(Instant::now() + linger, full).await;
             }
             let batch = self.shared.shelf.take(max);
             // A connection lost meanwhile took its deliveries with it.

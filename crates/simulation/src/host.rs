@@ -268,13 +268,13 @@ impl Hosts {
             }
         };
         let engine = engine.clone();
-        let linger = Duration::ZERO;
+        let linger_max = Duration::ZERO;
         let consumer = Consumer {
             queue,
             subscriber,
             decode,
             engine,
-            linger,
+            linger_max,
             order,
             // Small enough that batches of every kind come apart.
             halves_from: 2,

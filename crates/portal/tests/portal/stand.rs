@@ -185,10 +185,11 @@ fn work(store: &Arc<dyn Store>, registry: &Registry) -> InProcessBus {
     let decoders: [Decode; 2] = [relink_worker_lifecycle::decode, relink_worker_upcoming::decode];
     for ((queue, subscriber), decode) in queues.into_iter().zip(subscribers).zip(decoders) {
         let subscriber: Arc<InProcessSubscriber> = subscriber;
-        let (engine, linger) = (engine.clone(), Duration::ZERO);
+        let (engine, linger_max) = (engine.clone(), Duration::ZERO);
         let order = Order::AcknowledgeFirst;
         let halves_from = usize::MAX;
-        let consumer = Consumer { queue, subscriber, decode, engine, linger, order, halves_from };
+        let consumer =
+            Consumer { queue, subscriber, decode, engine, linger_max, order, halves_from };
         tokio::spawn(consumer.run(CancellationToken::new()));
     }
     bus

@@ -96,6 +96,19 @@ async fn a_cancelled_next_batch_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_batch_does_not_wait_for_more_than_the_broker_hands_out_ahead() {
+    let Some(broker) = Broker::declared().await else { return };
+    broker.publisher().await.publish_all(events(0..20)).await;
+    let mut config = broker.config();
+    config.prefetch = 8;
+    let subscriber = RabbitSubscriber::new(config, QUEUE);
+    let given = deliveries(&subscriber, 5).await;
+    let rest = subscriber.next_batch(512, PATIENCE * 10);
+    let rest = tokio::time::timeout(PATIENCE, rest).await.expect("a batch").unwrap();
+    assert_eq!((given.len(), rest.len()), (5, 3));
+}
+
+#[tokio::test]
 async fn a_pause_hands_back_what_was_not_given_out_and_next_batch_starts_again() {
     let Some(broker) = Broker::declared().await else { return };
     broker.publisher().await.publish_all(events(0..100)).await;

@@ -213,7 +213,7 @@ impl Embedded {
             registry,
             order: Order::AcknowledgeFirst,
             // A webhook waits for its batch.
-            linger: Duration::ZERO,
+            linger_max: Duration::ZERO,
             // The usual database here has one writer.
             halves_from: usize::MAX,
         };

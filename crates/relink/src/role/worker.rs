@@ -23,8 +23,8 @@ use crate::telemetry::start_logging;
 use crate::wiring::{self, StripeApi};
 
 /// The longest that a batch waits for more, on a busy queue: a command may come so much later, and
-/// the database has a fifth less to do for each event.
-const LINGER: Duration = Duration::from_millis(20);
+/// the database has a fifth less to do for each event (`tests/README.md`).
+const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// From how many inputs on a batch is decided in halves: each costs a transaction of its own.
 pub(super) const HALVES_FROM: usize = 64;
@@ -84,7 +84,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
             followup,
             registry: footing.registry,
             order: Order::PublishFirst,
-            linger: LINGER,
+            linger_max: LINGER_MAX,
             halves_from: HALVES_FROM,
         };
         tracing::info!(queues = ?queues, broker = amqp.broker(), "worker");
@@ -131,8 +131,8 @@ pub(super) struct Parts {
     pub(super) followup: Option<(StripeApi, Duties)>,
     pub(super) registry: prometheus::Registry,
     pub(super) order: Order,
-    /// See [`Consumer::linger`].
-    pub(super) linger: Duration,
+    /// See [`Consumer::linger_max`].
+    pub(super) linger_max: Duration,
     /// See [`Consumer::halves_from`].
     pub(super) halves_from: usize,
 }
@@ -152,7 +152,7 @@ pub(super) async fn run_all(
                 subscriber,
                 decode,
                 engine: parts.engine.clone(),
-                linger: parts.linger,
+                linger_max: parts.linger_max,
                 order: parts.order,
                 halves_from: parts.halves_from,
             };
