@@ -1,6 +1,7 @@
 //! The consume loop when all is well.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use relink_bus::port::Publisher as _;
 use relink_engine::consume::Order;
@@ -118,4 +119,23 @@ async fn what_is_ignored_reaches_the_ledger_with_its_verdict() {
     assert_eq!(stand.verdict("evt_new").await, Some("ignored(unknown_type)"));
     assert_eq!(stand.verdict("evt_session").await, Some("ignored(not_a_relink)"));
     assert_eq!(stand.engine.metrics.deliveries.with_label_values(&[QUEUE]).get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_queue_is_busy_a_batch_waits_for_more_where_it_may() {
+    let ms = Duration::from_millis;
+    for (linger_max, transacts) in [(ms(20), 2), (ms(0), 3)] {
+        let stand = Stand { linger_max, ..Stand::new() };
+        *stand.store.takes.lock().unwrap() = ms(8);
+        let busy = stand.send((0..9).map(|n| deactivated(&format!("b{n}"))).collect()).await;
+        let working = stand.consume(Order::PublishFirst);
+        assert_eq!(busy.await.unwrap(), [Ok(()); 9]);
+        // The next one may fill as long as nine took: eight milliseconds.
+        let one = stand.send(vec![deactivated("1")]).await;
+        tokio::time::sleep(ms(4)).await;
+        let other = stand.send(vec![deactivated("2")]).await;
+        assert_eq!((one.await.unwrap(), other.await.unwrap()), (vec![Ok(())], vec![Ok(())]));
+        assert_eq!(stand.store.transacts.load(Ordering::SeqCst), transacts, "{linger_max:?}");
+        working.end().await;
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct FaultyStore {
     pub(crate) probes_to_fail: AtomicUsize,
     pub(crate) deletes_to_fail: AtomicUsize,
     pub(crate) transacts: AtomicUsize,
+    /// How long each transaction takes.
+    pub(crate) takes: Mutex<Duration>,
     /// Inputs whose id starts so are poison.
     pub(crate) poisons: Mutex<HashMap<String, Poison>>,
 }
@@ -50,6 +52,7 @@ impl FaultyStore {
             probes_to_fail: AtomicUsize::new(0),
             deletes_to_fail: AtomicUsize::new(0),
             transacts: AtomicUsize::new(0),
+            takes: Mutex::default(),
             poisons: Mutex::default(),
         }
     }
@@ -82,6 +85,10 @@ impl Store for FaultyStore {
     async fn transact(&self, inputs: Arc<[Input]>, decide: Decide) -> Result<Writes, StoreError> {
         self.transacts.fetch_add(1, Ordering::SeqCst);
         away(&self.transacts_to_fail)?;
+        let takes = *self.takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         match self.find_poison(&inputs) {
             Some(error) => Err(error),
             None => self.inner.transact(inputs, decide).await,

@@ -69,6 +69,8 @@ pub(crate) struct Stand {
     pub(crate) engine: Engine,
     /// From how many inputs on a batch is decided in halves.
     pub(crate) halves_from: usize,
+    /// How long a batch may fill.
+    pub(crate) linger_max: Duration,
 }
 
 /// A consumer at work.
@@ -119,8 +121,8 @@ impl Stand {
             metrics,
         };
         let subscriber = subscribers.remove(0);
-        let halves_from = usize::MAX;
-        Self { bus, subscriber, store, wire, lot, clock, wall, engine, halves_from }
+        let (halves_from, linger_max) = (usize::MAX, Duration::ZERO);
+        Self { bus, subscriber, store, wire, lot, clock, wall, engine, halves_from, linger_max }
     }
 
     pub(crate) fn consume(&self, order: Order) -> Working {
@@ -129,7 +131,7 @@ impl Stand {
             subscriber: self.subscriber.clone(),
             decode: relink_worker_lifecycle::decode,
             engine: self.engine.clone(),
-            linger_max: Duration::ZERO,
+            linger_max: self.linger_max,
             order,
             halves_from: self.halves_from,
         };
