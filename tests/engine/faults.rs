@@ -264,14 +264,13 @@ impl Publisher for Wire {
         }
         contract().hold_body(&message.kind, &message.body);
         self.came_out.lock().unwrap().push(message.clone());
+        if mood == Mood::Slow {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         match mood {
             Mood::Forgetful => Err(PublishError::TimedOut),
             Mood::Hanging => std::future::pending().await,
-            Mood::Slow => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                self.bus.publish(message).await
-            }
-            Mood::Well | Mood::Away => self.bus.publish(message).await,
+            _ => self.bus.publish(message).await,
         }
     }
 

@@ -105,8 +105,8 @@ impl PublishError {
 #[async_trait]
 pub trait Subscriber: Send + Sync {
     /// Waits for a first delivery, then takes what else is there, at most `max`, waiting up to
-    /// `linger` for more, as long as more can come. Never empty. Reconnects by itself, with backoff, as long as it takes.
-    /// Cancelling it loses nothing.
+    /// `linger` for more, as long as more can come. Never empty. Reconnects by itself, with
+    /// backoff, as long as it takes. Cancelling it loses nothing.
     ///
     /// # Errors
     /// Only [`SubscribeError::Closed`] after [`Subscriber::close`], and
