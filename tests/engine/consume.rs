@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use relink_bus::port::Publisher as _;
+use relink_bus::port::{PublishError, Publisher as _};
 use relink_engine::consume::Order;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::bodies::{CREATED_S, account, deactivated, event, message};
 use crate::faults::Mood;
@@ -138,4 +139,43 @@ async fn once_a_queue_is_busy_a_batch_waits_for_more_where_it_may() {
         assert_eq!(stand.store.transacts.load(Ordering::SeqCst), transacts, "{linger_max:?}");
         working.end().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_batch_begins_beside_the_one_before_where_it_may() {
+    let ms = Duration::from_millis;
+    for (at_once, transacts, took) in [(1, 2, ms(20)), (3, 3, ms(12))] {
+        let stand = Stand { at_once, ..Stand::new() };
+        *stand.store.takes.lock().unwrap() = ms(10);
+        let working = stand.consume(Order::AcknowledgeFirst);
+        let began = Instant::now();
+        let mut sent = Vec::new();
+        for id in ["1", "2", "3"] {
+            sent.push(stand.send(vec![deactivated(id)]).await);
+            tokio::time::sleep(ms(1)).await;
+        }
+        for one in sent {
+            assert_eq!(one.await.unwrap(), [Ok(())]);
+        }
+        assert_eq!(stand.store.transacts.load(Ordering::SeqCst), transacts, "{at_once}");
+        assert!(began.elapsed() < took + ms(5), "{at_once}: {:?}", began.elapsed());
+        working.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_beside_each_other_are_all_handed_back_while_the_database_is_away() {
+    let stand = Stand { at_once: 3, ..Stand::new() };
+    *stand.store.takes.lock().unwrap() = Duration::from_millis(10);
+    stand.store.transacts_to_fail.store(2, Ordering::SeqCst);
+    let working = stand.consume(Order::AcknowledgeFirst);
+    let one = stand.send(vec![deactivated("1")]).await;
+    let other = stand.send(vec![deactivated("2")]).await;
+    let third = stand.send(vec![deactivated("3")]).await;
+    assert_eq!(one.await.unwrap(), [Err(PublishError::Away)]);
+    assert_eq!(other.await.unwrap(), [Err(PublishError::Away)]);
+    assert_eq!(third.await.unwrap(), [Ok(())]);
+    let again = stand.send(vec![deactivated("1"), deactivated("2")]).await;
+    assert_eq!(again.await.unwrap(), [Ok(()), Ok(())]);
+    working.end().await;
 }

@@ -71,6 +71,8 @@ pub(crate) struct Stand {
     pub(crate) halves_from: usize,
     /// How long a batch may fill.
     pub(crate) linger_max: Duration,
+    /// How many batches are decided beside each other.
+    pub(crate) at_once: usize,
 }
 
 /// A consumer at work.
@@ -121,8 +123,19 @@ impl Stand {
             metrics,
         };
         let subscriber = subscribers.remove(0);
-        let (halves_from, linger_max) = (usize::MAX, Duration::ZERO);
-        Self { bus, subscriber, store, wire, lot, clock, wall, engine, halves_from, linger_max }
+        Self {
+            bus,
+            subscriber,
+            store,
+            wire,
+            lot,
+            clock,
+            wall,
+            engine,
+            halves_from: usize::MAX,
+            linger_max: Duration::ZERO,
+            at_once: 1,
+        }
     }
 
     pub(crate) fn consume(&self, order: Order) -> Working {
@@ -134,6 +147,7 @@ impl Stand {
             linger_max: self.linger_max,
             order,
             halves_from: self.halves_from,
+            at_once: self.at_once,
         };
         let stop = CancellationToken::new();
         Working { task: tokio::spawn(consumer.run(stop.clone())), stop }

@@ -1,5 +1,6 @@
 //! The one consume loop: batches in, one transaction, commands out, then acknowledge.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use relink_bus::port::{Parking, Settlement, SubscribeError, Subscriber};
 use relink_bus::topology::WorkQueue;
 use relink_core::bug::{Bug, is_planted};
 use relink_core::input::Input;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,6 +71,21 @@ pub struct Consumer {
     /// what the other does: while one waits for the database, the other one decides. Only where
     /// two transactions can run beside each other.
     pub halves_from: usize,
+    /// How many batches are decided beside each other. More than one only where the first of them
+    /// would leave everything idle: while a database of one writer waits for its disk.
+    pub at_once: usize,
+}
+
+/// A batch that was applied.
+struct Decided {
+    done: Done,
+    slot: OwnedSemaphorePermit,
+    size: usize,
+    took: Duration,
+}
+
+fn unwound(decided: Result<Decided, JoinError>) -> Decided {
+    decided.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 impl Consumer {
@@ -78,54 +95,70 @@ impl Consumer {
     /// [`SubscribeError::Misconfigured`], when trying again cannot help.
     pub async fn run(self, stop: CancellationToken) -> Result<(), SubscribeError> {
         let settling = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(SETTLING_MAX));
+        let slots = Arc::new(Semaphore::new(SETTLING_MAX.max(self.at_once)));
         let sending = Arc::new(Semaphore::new(SENDING_MAX));
+        let mut deciding = JoinSet::new();
         let mut wait = PROBE_MIN;
         let mut fill = Fill::new(self.linger_max);
         let result = loop {
             let batch = tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
-                batch = fill.batch(&*self.subscriber) => batch,
+                Some(decided) = deciding.join_next() => {
+                    let Decided { done, slot, size, took } = unwound(decided);
+                    fill.after(size, took);
+                    let away = done.away.clone();
+                    settling.spawn(self.clone().finish(done, slot, Arc::clone(&sending)));
+                    match away {
+                        Some(error) => self.wait_for_database(&error, &mut wait, &stop).await,
+                        None => wait = PROBE_MIN,
+                    }
+                    continue;
+                }
+                batch = fill.batch(&*self.subscriber), if deciding.len() < self.at_once => batch,
             };
             match batch {
                 Ok(batch) => {
                     // Taking the slot first bounds what is committed but not acknowledged.
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break Ok(()) };
-                    let (size, began) = (batch.len(), Instant::now());
-                    let done = match is_planted(Bug::AcknowledgeBeforeCommit) {
-                        true => self.apply_late(batch).await,
-                        false => self.apply(batch).await,
-                    };
-                    fill.after(size, began.elapsed());
-                    let away = done.away.clone();
-                    let consumer = self.clone();
-                    let sending = Arc::clone(&sending);
-                    settling.spawn(async move {
-                        match consumer.order {
-                            Order::PublishFirst => consumer.publish_then_settle(done).await,
-                            Order::AcknowledgeFirst => {
-                                consumer.settle(done.settlements).await;
-                                drop(slot);
-                                if let Ok(_sending) = sending.try_acquire() {
-                                    consumer.engine.outbox.send(done.outbox).await;
-                                }
-                            }
-                        }
-                    });
-                    match away {
-                        Some(error) => self.wait_for_database(&error, &mut wait, &stop).await,
-                        None => wait = PROBE_MIN,
-                    }
+                    deciding.spawn(self.clone().take(batch, slot));
                 }
                 Err(SubscribeError::Closed) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        while let Some(decided) = deciding.join_next().await {
+            let Decided { done, slot, .. } = unwound(decided);
+            settling.spawn(self.clone().finish(done, slot, Arc::clone(&sending)));
+        }
         self.subscriber.close().await;
         settling.close();
         settling.wait().await;
         result
+    }
+
+    /// Applies a batch that has its slot.
+    async fn take(self, batch: Vec<Delivery>, slot: OwnedSemaphorePermit) -> Decided {
+        let (size, began) = (batch.len(), Instant::now());
+        let done = match is_planted(Bug::AcknowledgeBeforeCommit) {
+            true => self.apply_late(batch).await,
+            false => self.apply(batch).await,
+        };
+        Decided { done, slot, size, took: began.elapsed() }
+    }
+
+    /// What is left to do for a batch that was applied.
+    async fn finish(self, done: Done, slot: OwnedSemaphorePermit, sending: Arc<Semaphore>) {
+        match self.order {
+            Order::PublishFirst => self.publish_then_settle(done).await,
+            Order::AcknowledgeFirst => {
+                self.settle(done.settlements).await;
+                drop(slot);
+                if let Ok(_sending) = sending.try_acquire() {
+                    self.engine.outbox.send(done.outbox).await;
+                }
+            }
+        }
     }
 
     /// The bug of that name.

@@ -278,6 +278,7 @@ impl Hosts {
             order,
             // Small enough that batches of every kind come apart.
             halves_from: 2,
+            at_once: 1,
         };
         tokio::spawn(consumer.run(CancellationToken::new()));
         Ok(())

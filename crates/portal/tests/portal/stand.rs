@@ -187,9 +187,9 @@ fn work(store: &Arc<dyn Store>, registry: &Registry) -> InProcessBus {
         let subscriber: Arc<InProcessSubscriber> = subscriber;
         let (engine, linger_max) = (engine.clone(), Duration::ZERO);
         let order = Order::AcknowledgeFirst;
-        let halves_from = usize::MAX;
+        let (halves_from, at_once) = (usize::MAX, 1);
         let consumer =
-            Consumer { queue, subscriber, decode, engine, linger_max, order, halves_from };
+            Consumer { queue, subscriber, decode, engine, linger_max, order, halves_from, at_once };
         tokio::spawn(consumer.run(CancellationToken::new()));
     }
     bus

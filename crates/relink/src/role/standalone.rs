@@ -21,6 +21,7 @@ use relink_engine::scheduler::Scheduler;
 use relink_engine::store::Store;
 use relink_ingress::{Ingress, IngressConfig, Listener, ServeLimits, serve};
 use relink_tls::ServerCertificate;
+use relink_worker_followup::Duties;
 use tokio_util::sync::CancellationToken;
 
 use super::portal::{self, Setup};
@@ -206,17 +207,7 @@ impl Embedded {
         };
         let relay = engine.outbox.clone().relay(SWEEP, stop.clone());
         let scheduler = schedule(engine.clone(), &self.retention, &registry)?;
-        let parts = Parts {
-            engine,
-            publisher,
-            followup: Some((stripe, duties)),
-            registry,
-            order: Order::AcknowledgeFirst,
-            // A webhook waits for its batch.
-            linger_max: Duration::ZERO,
-            // The usual database here has one writer.
-            halves_from: usize::MAX,
-        };
+        let parts = parts(engine, publisher, (stripe, duties), registry);
         let subscribers = WorkQueue::ALL
             .into_iter()
             .zip(subscribers)
@@ -239,6 +230,27 @@ impl Embedded {
         let (result, (), (), (), (), ()) =
             tokio::join!(workers, servers, relay, scheduler.run(stop.clone()), background, beside);
         result
+    }
+}
+
+fn parts(
+    engine: Engine,
+    publisher: Arc<dyn Publisher>,
+    followup: (StripeApi, Duties),
+    registry: Registry,
+) -> Parts {
+    Parts {
+        engine,
+        publisher,
+        followup: Some(followup),
+        registry,
+        order: Order::AcknowledgeFirst,
+        // A webhook waits for its batch.
+        linger_max: Duration::ZERO,
+        // The usual database here has one writer,
+        halves_from: usize::MAX,
+        // which decides one batch while the disk takes the one before.
+        at_once: 2,
     }
 }
 

@@ -86,6 +86,7 @@ pub(crate) async fn run(args: WorkerArgs) -> Result<(), Failure> {
             order: Order::PublishFirst,
             linger_max: LINGER_MAX,
             halves_from: HALVES_FROM,
+            at_once: 1,
         };
         tracing::info!(queues = ?queues, broker = amqp.broker(), "worker");
         run_all(traced, parts, footing.stop).await
@@ -135,6 +136,8 @@ pub(super) struct Parts {
     pub(super) linger_max: Duration,
     /// See [`Consumer::halves_from`].
     pub(super) halves_from: usize,
+    /// See [`Consumer::at_once`].
+    pub(super) at_once: usize,
 }
 
 /// Runs a consumer per queue until told to stop; the first that cannot go on ends them all.
@@ -155,6 +158,7 @@ pub(super) async fn run_all(
                 linger_max: parts.linger_max,
                 order: parts.order,
                 halves_from: parts.halves_from,
+                at_once: parts.at_once,
             };
             consumers.spawn(consumer.run(stop));
         } else if let Some((stripe, duties)) = parts.followup.take() {
