@@ -22,6 +22,7 @@ async fn a_file_keeps_what_was_written() {
     let store = SqliteStore::open(&path).unwrap();
     put(&store, std::slice::from_ref(&stored)).await.unwrap();
     drop(store);
+    assert!(!folder.path().join("relink.db-wal").exists(), "all of it is in the file");
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(load(&store, &stored.key).await.unwrap(), stored);
 }

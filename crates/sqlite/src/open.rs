@@ -1,11 +1,13 @@
 //! Opening files: whose they are, who may read them, and how durable they are.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use relink_engine::store::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::classify;
+use crate::log::Log;
 
 /// How long a statement waits for a lock: only the moment in which a reader's and the writer's
 /// log meet, or an operator's tool copies the file.
@@ -14,12 +16,12 @@ const BUSY_MS: u32 = 5_000;
 /// Statements kept ready on a connection; there are about 40 in all.
 const STATEMENTS: usize = 64;
 
-/// What a writer needs, on top of what a reader does: every commit is on the disk before it is
-/// answered, readers go on meanwhile, and 32 MiB of pages stay in memory. The log is carried over
-/// into the file every 32 MiB; with the default of 4 MiB nearly every large batch would be written
-/// twice at once.
+/// What a writer needs, on top of what a reader does: readers go on meanwhile, what is carried over
+/// from the log was on the disk before (that every commit is, before it is answered, is [`Log`]'s
+/// work), and 32 MiB of pages stay in memory. The log is carried over into the file every 32 MiB;
+/// with the default of 4 MiB nearly every large batch would be written twice at once.
 const WRITER: &str = "\
-    PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; \
+    PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768; \
     PRAGMA wal_autocheckpoint = 8000; PRAGMA temp_store = MEMORY";
 
 /// A connection that writes, in memory.
@@ -65,6 +67,19 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     ready(connection)
 }
 
+/// The log of the file that a connection writes; it is there from the first look at the file until
+/// the last connection is closed.
+///
+/// Closing a file loses every lock that the process has on it (POSIX, fcntl), and SQLite has none
+/// on its log.
+pub(crate) fn log(path: &Path) -> Result<Log, StoreError> {
+    let path = beside(path, "-wal");
+    let file = File::open(&path).map_err(|error| {
+        StoreError::Misconfigured(format!("{} cannot be read: {error}", path.display()))
+    })?;
+    Log::start(Box::new(move || file.sync_data()))
+}
+
 fn ready(connection: Connection) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "busy_timeout", BUSY_MS).map_err(classify)?;
@@ -75,7 +90,7 @@ fn ready(connection: Connection) -> Result<Connection, StoreError> {
 /// process ends, however it ends. Not on the database itself: that would keep readers out, and a
 /// lock taken only while writing would let two writers take turns.
 fn own(path: &Path) -> Result<Connection, StoreError> {
-    let beside = beside(path);
+    let beside = beside(path, "-owner");
     create_private(&beside)?;
     let owner = Connection::open(&beside).map_err(classify)?;
     let locked = owner
@@ -94,9 +109,9 @@ fn own(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-owner");
+    name.push(suffix);
     name.into()
 }
 

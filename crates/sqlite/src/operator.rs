@@ -45,8 +45,14 @@ const INPUT_HISTORY: &str = "\
     SELECT home, provisional, account, input, kind, at_s, decided_ms, verdict, note, commands \
     FROM history WHERE day = ?1 AND scope = ?2 AND input = ?3 ORDER BY seq LIMIT ?4";
 
+/// Looks into each day that there is, one after the other.
 const INBOX_ROW: &str = "\
-    SELECT scope, id, kind, at_s, verdict FROM inbox WHERE id = ?1 ORDER BY scope, day LIMIT 1";
+    WITH RECURSIVE days (day) AS ( \
+      SELECT min(day) FROM inbox \
+      UNION ALL SELECT (SELECT min(day) FROM inbox WHERE day > days.day) FROM days \
+        WHERE days.day IS NOT NULL) \
+    SELECT scope, id, kind, at_s, verdict FROM days JOIN inbox USING (day) \
+    WHERE id = ?1 ORDER BY scope, day LIMIT 1";
 
 const CASES: &str = "\
     SELECT state, closed_ms, outcome FROM cases WHERE home = ?1 AND scope = ?2 \
@@ -72,8 +78,8 @@ const PROBE: &str = "\
 const EXPIRE_ROWS: usize = 5_000;
 
 const EXPIRE: [&str; 2] = [
-    "DELETE FROM inbox WHERE (id, scope, day) IN \
-       (SELECT id, scope, day FROM inbox WHERE day < ?1 LIMIT ?2)",
+    "DELETE FROM inbox WHERE (day, id, scope) IN \
+       (SELECT day, id, scope FROM inbox WHERE day < ?1 LIMIT ?2)",
     "DELETE FROM history WHERE seq IN (SELECT seq FROM history WHERE day < ?1 LIMIT ?2)",
 ];
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use relink_core::id::CommandId;
 use relink_core::time::Time;
 use relink_engine::row::{home_key, scope};
-use relink_engine::store::{Committed, DueHome, OutboxRow, StoreError};
+use relink_engine::store::{Bundle, Committed, DueHome, OutboxRow, StoreError};
 use rusqlite::{Connection, ToSql};
 
 use crate::transact::many;
@@ -17,9 +17,9 @@ const DUE: &str = "\
     WHERE next_due_ms <= ?1 ORDER BY next_due_ms LIMIT ?2";
 
 const CLAIM: &str = "\
-    UPDATE outbox SET claimed_until_ms = ?2 WHERE id IN ( \
-      SELECT id FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY claimed_until_ms LIMIT ?3) \
-    RETURNING id, kind, scope, correlation, decided_ms, traceparent, body, claimed_until_ms";
+    UPDATE outbox SET claimed_until_ms = ?2 WHERE seq IN ( \
+      SELECT seq FROM outbox WHERE claimed_until_ms <= ?1 ORDER BY claimed_until_ms LIMIT ?3) \
+    RETURNING id, kind, scope, correlation, decided_ms, traceparent, body, claimed_until_ms, seq";
 
 /// Takes work that nobody has, or that is one's own already.
 const CLAIM_WORK: &str = "\
@@ -29,7 +29,8 @@ const CLAIM_WORK: &str = "\
       WHERE held.claimant = excluded.claimant OR held.claimed_until_ms <= ?3 \
     RETURNING work";
 
-const DELETE: &str = "DELETE FROM outbox WHERE id = ?1";
+/// By the id as well: where the newest rows have gone, others get their numbers.
+const DELETE: &str = "DELETE FROM outbox WHERE seq = ?1 AND id = ?2";
 
 pub(crate) fn due_homes(
     connection: &Connection,
@@ -63,10 +64,11 @@ pub(crate) fn claim(
             row.get::<_, Option<String>>(5)?,
             row.get::<_, Vec<u8>>(6)?,
             row.get(7)?,
+            row.get(8)?,
         ))
     })?;
     let mut claimed = Vec::with_capacity(rows.len());
-    for (scope_text, id, kind, correlation, decided, traceparent, body, until) in rows {
+    for (scope_text, id, kind, correlation, decided, traceparent, body, until, seq) in rows {
         claimed.push(OutboxRow {
             id: CommandId::new(id),
             kind: Arc::from(kind),
@@ -76,7 +78,7 @@ pub(crate) fn claim(
             traceparent: traceparent.map(Arc::from),
             body: Bytes::from(body),
             claimed_until: Time(until),
-            bundle: None,
+            bundle: Some(Bundle { seq, size: 1 }),
         });
     }
     claimed.sort_by(|a, b| (a.decided_at, &a.id).cmp(&(b.decided_at, &b.id)));
@@ -95,5 +97,7 @@ pub(crate) fn claim_work(
 }
 
 pub(crate) fn delete(connection: &Connection, taken: &[Committed]) -> Result<(), StoreError> {
-    taken.iter().try_for_each(|one| run(connection, DELETE, &[&one.id.as_str()]).map(drop))
+    let row = |one: &Committed| Some((one.bundle?.seq, one.id.clone()));
+    let mut rows = taken.iter().filter_map(row);
+    rows.try_for_each(|(seq, id)| run(connection, DELETE, &[&seq, &id.as_str()]).map(drop))
 }

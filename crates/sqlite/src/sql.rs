@@ -19,19 +19,35 @@ pub(crate) const ACCOUNTS: &str =
 /// Whether an input is in the ledger.
 pub(crate) const SEEN: &str = "SELECT 1 FROM inbox WHERE id = ?1 AND scope = ?2 AND day = ?3";
 
-/// Writes an account.
+/// Writes an account that is where it was and was heard of today: what is in no index. SQLite
+/// writes an entry anew for every column that is set, whether or not it changes.
+pub(crate) const UPDATE_ACCOUNT: &str = "\
+    UPDATE accounts SET status = ?5, cause = ?6, action = ?7, expected_deactivation_s = ?8, \
+      holder = ?9, last4 = ?10, version = ?11, state = ?12, \
+      updated_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
+    WHERE id = ?2 AND scope = ?1 AND home = ?3 AND provisional = ?4 \
+      AND heard_day = unixepoch() / 86400";
+
+/// Writes any other account, with the same parameters.
 pub(crate) const WRITE_ACCOUNT: &str = "\
     INSERT INTO accounts (scope, id, home, provisional, status, cause, action, \
-      expected_deactivation_s, holder, last4, version, state, updated_ms) \
+      expected_deactivation_s, holder, last4, version, state, updated_ms, heard_day) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-      CAST(unixepoch('subsec') * 1000 AS INTEGER)) \
+      CAST(unixepoch('subsec') * 1000 AS INTEGER), unixepoch() / 86400) \
     ON CONFLICT (id, scope) DO UPDATE SET home = excluded.home, \
       provisional = excluded.provisional, status = excluded.status, cause = excluded.cause, \
       action = excluded.action, expected_deactivation_s = excluded.expected_deactivation_s, \
       holder = excluded.holder, last4 = excluded.last4, version = excluded.version, \
-      state = excluded.state, updated_ms = excluded.updated_ms";
+      state = excluded.state, updated_ms = excluded.updated_ms, heard_day = excluded.heard_day";
 
-/// Writes a home.
+/// Writes a home of which nothing has changed that is in an index, like [`UPDATE_ACCOUNT`].
+pub(crate) const UPDATE_HOME: &str = "\
+    UPDATE authorizations SET institution_name = ?6, superseded_by = ?9, case_open = ?10, \
+      state = ?11, updated_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) \
+    WHERE id = ?2 AND scope = ?1 AND provisional = ?3 AND health = ?4 AND holder IS ?5 \
+      AND expected_deactivation_s IS ?7 AND next_due_ms IS ?8";
+
+/// Writes any other home, with the same parameters.
 pub(crate) const WRITE_HOME: &str = "\
     INSERT INTO authorizations (scope, id, provisional, health, holder, institution_name, \
       expected_deactivation_s, next_due_ms, superseded_by, case_open, state, updated_ms) \
@@ -59,11 +75,11 @@ pub(crate) const WRITE_HISTORY: &str = "\
       verdict, note, commands) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
-/// Writes a command; one that still waits from an earlier time is the same command.
+/// Writes a command.
 pub(crate) const WRITE_OUTBOX: &str = "\
     INSERT INTO outbox (id, kind, scope, correlation, decided_ms, traceparent, body, \
       claimed_until_ms) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Writes a case; the home changes where a provisional one was resolved.
 pub(crate) const WRITE_CASE: &str = "\

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 
 use crate::day::day;
 use crate::inline::Inline;
-use crate::worker::Worker;
+use crate::worker::{Haste, Worker};
 use crate::{migrate, open, operator, outbox, outlook, parked, survey, transact};
 
 /// A SQLite database that keeps Relink's state.
@@ -34,8 +34,8 @@ pub struct SqliteStore {
 /// Where calls run.
 #[derive(Debug)]
 enum Place {
-    /// A file of ours.
-    File { writer: Worker, reader: Worker },
+    /// A file of ours. The writer is the last to close it, and leaves one file without a log.
+    File { reader: Worker, writer: Worker },
     /// A file of another process, perhaps.
     Foreign { reader: Worker, writer: Option<Worker> },
     /// Memory.
@@ -51,9 +51,10 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let (connection, owner) = open::writer(path)?;
         migrate::migrate(&connection)?;
+        let log = open::log(path)?;
         let reader = open::reader(path)?;
-        let writer = Worker::writer(connection, Some(owner))?;
-        Ok(Self { place: Place::File { writer, reader: Worker::reader(reader)? } })
+        let writer = Worker::writer(connection, Some(log), Some(owner))?;
+        Ok(Self { place: Place::File { reader: Worker::reader(reader)?, writer } })
     }
 
     /// A database that ends with this value: for tests and simulations. Calls run where they are
@@ -89,7 +90,7 @@ impl SqliteStore {
         let connection = open::reader(path)?;
         migrate::check(&connection)?;
         let reader = Worker::reader(connection)?;
-        let writer = Some(Worker::writer(open::beside_writer(path)?, None)?);
+        let writer = Some(Worker::writer(open::beside_writer(path)?, None, None)?);
         Ok(Self { place: Place::Foreign { reader, writer } })
     }
 
@@ -98,7 +99,9 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         match &self.place {
-            Place::File { reader, .. } | Place::Foreign { reader, .. } => reader.call(work).await,
+            Place::File { reader, .. } | Place::Foreign { reader, .. } => {
+                reader.call(Haste::Now, work).await
+            }
             Place::Here(connection) => connection.call(work),
         }
     }
@@ -107,9 +110,17 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.write_with(Haste::Now, work).await
+    }
+
+    async fn write_with<T: Send + 'static>(
+        &self,
+        haste: Haste,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         match &self.place {
             Place::File { writer, .. } | Place::Foreign { writer: Some(writer), .. } => {
-                writer.call(work).await
+                writer.call(haste, work).await
             }
             Place::Here(connection) => connection.call(work),
             Place::Foreign { writer: None, .. } => Err(StoreError::Misconfigured(
@@ -141,7 +152,9 @@ impl Store for SqliteStore {
 
     async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
         let taken = taken.to_vec();
-        self.write(move |connection| outbox::delete(connection, &taken)).await
+        // What was taken may be taken once more; nobody waits for it to be gone.
+        self.write_with(Haste::WithOthers, move |connection| outbox::delete(connection, &taken))
+            .await
     }
 
     async fn park(&self, parked: Parked) -> Result<(), StoreError> {

@@ -17,15 +17,19 @@ const LATEST_EVENT: &str = "\
 
 const SCOPES: &str = "SELECT DISTINCT scope FROM authorizations ORDER BY 1";
 
+/// Accounts by the day on which they were last written, which every observation does; the one of
+/// `?2` to `?4` and those before it are left out.
 const LONGEST_UNHEARD: &str = "\
     SELECT updated_ms, scope, id, home, provisional FROM accounts \
-    WHERE updated_ms < ?1 AND coalesce(status, '') <> 'disconnected' \
-      AND (updated_ms, id, scope) > (?2, ?3, ?4) \
-    ORDER BY updated_ms, id, scope LIMIT ?5";
+    WHERE updated_ms < ?1 AND heard_day <= ?1 / 86400000 \
+      AND coalesce(status, '') <> 'disconnected' \
+      AND (heard_day, id, scope) > (?2 / 86400000, ?3, ?4) \
+    ORDER BY heard_day, id, scope LIMIT ?5";
 
 const COUNT_UNHEARD: &str = "\
     SELECT count(*) FROM accounts \
-    WHERE updated_ms < ?1 AND coalesce(status, '') <> 'disconnected'";
+    WHERE updated_ms < ?1 AND heard_day <= ?1 / 86400000 \
+      AND coalesce(status, '') <> 'disconnected'";
 
 /// Kinds of our own begin with `relink.`.
 const TALLY: &str = "\

@@ -21,8 +21,8 @@ pub(crate) fn transact(
     decide: &Decide,
 ) -> Result<Writes, StoreError> {
     let gathered = gather(connection, inputs)?;
-    let writes = decide(gathered).map_err(StoreError::Undecided)?;
-    write(connection, &writes)?;
+    let mut writes = decide(gathered).map_err(StoreError::Undecided)?;
+    write(connection, &mut writes)?;
     Ok(writes)
 }
 

@@ -8,7 +8,7 @@ use relink_core::id::{AccountKey, HomeKey};
 use relink_core::register::value;
 use relink_core::world::World;
 use relink_engine::row::{cause_and_action, json, signed, superseded_by};
-use relink_engine::store::{CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError, Writes};
+use relink_engine::store::{Bundle, CaseRow, HistoryRow, InboxRow, OutboxRow, StoreError, Writes};
 use rusqlite::{Connection, ToSql};
 
 use crate::day::day;
@@ -16,7 +16,8 @@ use crate::error::classify;
 use crate::sql;
 use crate::transact::one;
 
-pub(crate) fn write(connection: &Connection, writes: &Writes) -> Result<(), StoreError> {
+/// Writes all of it, and notes which row each command has got.
+pub(crate) fn write(connection: &Connection, writes: &mut Writes) -> Result<(), StoreError> {
     let world = &writes.world;
     let mut changed: BTreeSet<&HomeKey> = world.changed_homes.iter().collect();
     for key in &world.changed_accounts {
@@ -34,7 +35,7 @@ pub(crate) fn write(connection: &Connection, writes: &Writes) -> Result<(), Stor
     }
     writes.inbox.iter().try_for_each(|row| write_inbox(connection, row))?;
     writes.history.iter().try_for_each(|row| write_history(connection, row))?;
-    writes.outbox.iter().try_for_each(|row| write_outbox(connection, row))?;
+    writes.outbox.iter_mut().try_for_each(|row| write_outbox(connection, row))?;
     writes.cases.iter().try_for_each(|row| write_case(connection, row))
 }
 
@@ -45,6 +46,19 @@ pub(crate) fn run(
 ) -> Result<usize, StoreError> {
     let mut statement = connection.prepare_cached(sql).map_err(classify)?;
     statement.execute(params).map_err(classify)
+}
+
+/// Updates the row, or writes it where the update does not find it as it expects.
+fn write_or(
+    connection: &Connection,
+    update: &str,
+    write: &str,
+    params: &[&dyn ToSql],
+) -> Result<(), StoreError> {
+    if run(connection, update, params)? == 0 {
+        run(connection, write, params)?;
+    }
+    Ok(())
 }
 
 /// Writes an account and says where it lives.
@@ -88,7 +102,7 @@ fn store_account(
         &signed(account.version),
         &json(account)?,
     ];
-    run(connection, sql::WRITE_ACCOUNT, &params).map(drop)
+    write_or(connection, sql::UPDATE_ACCOUNT, sql::WRITE_ACCOUNT, &params)
 }
 
 fn write_home(connection: &Connection, home: &Aggregate) -> Result<(), StoreError> {
@@ -106,7 +120,7 @@ fn write_home(connection: &Connection, home: &Aggregate) -> Result<(), StoreErro
         &home.state.case.is_some(),
         &json(&home.state)?,
     ];
-    run(connection, sql::WRITE_HOME, &params).map(drop)
+    write_or(connection, sql::UPDATE_HOME, sql::WRITE_HOME, &params)
 }
 
 fn delete_home(connection: &Connection, key: &HomeKey) -> Result<(), StoreError> {
@@ -145,7 +159,7 @@ fn write_history(connection: &Connection, row: &HistoryRow) -> Result<(), StoreE
     run(connection, sql::WRITE_HISTORY, &params).map(drop)
 }
 
-fn write_outbox(connection: &Connection, row: &OutboxRow) -> Result<(), StoreError> {
+fn write_outbox(connection: &Connection, row: &mut OutboxRow) -> Result<(), StoreError> {
     let params: [&dyn ToSql; 8] = [
         &row.id.as_str(),
         &&*row.kind,
@@ -156,7 +170,9 @@ fn write_outbox(connection: &Connection, row: &OutboxRow) -> Result<(), StoreErr
         &&*row.body,
         &row.claimed_until.0,
     ];
-    run(connection, sql::WRITE_OUTBOX, &params).map(drop)
+    run(connection, sql::WRITE_OUTBOX, &params)?;
+    row.bundle = Some(Bundle { seq: connection.last_insert_rowid(), size: 1 });
+    Ok(())
 }
 
 fn write_case(connection: &Connection, row: &CaseRow) -> Result<(), StoreError> {

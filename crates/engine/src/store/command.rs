@@ -6,7 +6,7 @@ use bytes::Bytes;
 use relink_core::id::{CommandId, Scope};
 use relink_core::time::Time;
 
-/// A row in which a store keeps commands that were committed together.
+/// A row in which a store keeps a command, or those that were committed together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Bundle {
     /// Which.
@@ -46,8 +46,7 @@ pub struct OutboxRow {
     pub body: Bytes,
     /// Until when nobody but the worker that committed it sends it.
     pub claimed_until: Time,
-    /// Where the store keeps it with others; `None` before it is committed, and where each has a
-    /// row of its own.
+    /// Where the store keeps it, alone or with others; `None` before it is committed.
     pub bundle: Option<Bundle>,
 }
 

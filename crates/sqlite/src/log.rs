@@ -1,0 +1,104 @@
+//! The write-ahead log on its way to the disk, while the next transactions are made.
+//!
+//! With `synchronous = NORMAL` SQLite appends a commit to the log and has the disk take it only
+//! before it is carried over into the file (SQLite docs: PRAGMA synchronous). Here a thread of its
+//! own does that after each commit, for all that were made meanwhile together, and only then are
+//! they answered. The order of the log is kept, so an answer is never on the disk before what it
+//! was concluded from.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use relink_engine::store::StoreError;
+use rusqlite::{Connection, Error, ffi};
+
+use crate::worker::Answer;
+
+/// Groups of calls that may wait for the disk; beyond it no more are committed.
+const WAITING_MAX: usize = 8;
+
+/// Has the disk take all that was appended to the log.
+pub(crate) type Synchronize = Box<dyn Fn() -> io::Result<()> + Send>;
+
+/// Calls that were committed together.
+struct Group {
+    answers: Vec<Answer>,
+    has_written: bool,
+}
+
+/// The log's thread; it ends when the value is dropped and all calls are answered.
+#[derive(Debug)]
+pub(crate) struct Log {
+    groups: Option<SyncSender<Group>>,
+    thread: Option<JoinHandle<()>>,
+    is_doubtful: Arc<AtomicBool>,
+}
+
+impl Log {
+    pub(crate) fn start(synchronize: Synchronize) -> Result<Self, StoreError> {
+        let (groups, waiting) = sync_channel(WAITING_MAX);
+        let is_doubtful = Arc::new(AtomicBool::new(false));
+        let doubt = Arc::clone(&is_doubtful);
+        let thread = std::thread::Builder::new()
+            .name("relink-sqlite-log".into())
+            .spawn(move || synchronize_all(&waiting, &synchronize, &doubt))
+            .map_err(|error| StoreError::Transient(format!("no thread to be had: {error}")))?;
+        Ok(Self { groups: Some(groups), thread: Some(thread), is_doubtful })
+    }
+
+    /// Answers calls that were committed, once they and all before them are on the disk.
+    pub(crate) fn answer(&self, answers: Vec<Answer>, has_written: bool) {
+        let group = Group { answers, has_written };
+        // The thread lives as long as this value; were it gone, callers would learn it by the
+        // answer that never comes.
+        _ = self.groups.as_ref().map(|groups| groups.send(group));
+    }
+
+    /// Where the disk has failed once, carries the whole log over into the file before anything
+    /// more is written: what was not taken then counts as written, and is never tried again
+    /// (fsync(2)), so the log may lack a piece in its middle for ever.
+    pub(crate) fn mend(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if !self.is_doubtful.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let is_busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_busy {
+            return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
+        }
+        self.is_doubtful.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        drop(self.groups.take());
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
+        }
+    }
+}
+
+fn synchronize_all(waiting: &Receiver<Group>, synchronize: &Synchronize, is_doubtful: &AtomicBool) {
+    while let Ok(first) = waiting.recv() {
+        let mut groups = vec![first];
+        groups.extend(waiting.try_iter());
+        let taken = if is_doubtful.load(Ordering::Acquire) {
+            Err(StoreError::Transient("the disk has failed and is tried again".into()))
+        } else if groups.iter().any(|group| group.has_written) {
+            synchronize().map_err(|error| {
+                is_doubtful.store(true, Ordering::Release);
+                StoreError::Transient(format!("the disk does not take what was written: {error}"))
+            })
+        } else {
+            Ok(())
+        };
+        for answer in groups.into_iter().flat_map(|group| group.answers) {
+            answer(taken.clone());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::*;
+use crate::open;
+
+const INSERT: &str = "INSERT INTO rows (n) VALUES (?1)";
+
+/// A disk that does as it is told.
+#[derive(Default)]
+struct Disk {
+    fails: AtomicBool,
+    taken: AtomicUsize,
+    /// Held while it takes nothing.
+    stuck: Mutex<()>,
+}
+
+/// A file with one table, and the disk that its log goes to.
+struct Stand {
+    folder: tempfile::TempDir,
+    disk: Arc<Disk>,
+    worker: Worker,
+}
+
+impl Stand {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (connection, owner) = open::writer(&folder.path().join("db")).unwrap();
+        connection.execute_batch("CREATE TABLE rows (n INTEGER PRIMARY KEY)").unwrap();
+        let disk = Arc::new(Disk::default());
+        let taking = Arc::clone(&disk);
+        let log = Log::start(Box::new(move || {
+            drop(taking.stuck.lock().unwrap());
+            taking.taken.fetch_add(1, Ordering::SeqCst);
+            match taking.fails.load(Ordering::SeqCst) {
+                true => Err(io::Error::other("no more")),
+                false => Ok(()),
+            }
+        }));
+        let worker = Worker::writer(connection, Some(log.unwrap()), Some(owner)).unwrap();
+        Self { folder, disk, worker }
+    }
+
+    async fn insert(&self, number: i64) -> Result<(), StoreError> {
+        self.insert_with(Haste::Now, number).await
+    }
+
+    async fn insert_with(&self, haste: Haste, number: i64) -> Result<(), StoreError> {
+        let insert = move |db: &Connection| db.execute(INSERT, [number]).map_err(classify);
+        self.worker.call(haste, insert).await.map(drop)
+    }
+
+    /// What somebody sees who looks at the file.
+    fn rows(&self) -> Vec<i64> {
+        rows(&self.folder.path().join("db"))
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.folder.path().join("db-wal").metadata().unwrap().len()
+    }
+}
+
+fn rows(path: &Path) -> Vec<i64> {
+    let connection = open::reader(path).unwrap();
+    let mut select = connection.prepare("SELECT n FROM rows ORDER BY n").unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+fn refuse(db: &Connection) -> Result<(), StoreError> {
+    db.execute(INSERT, [99]).map_err(classify)?;
+    Err(StoreError::Refused("not this one".into()))
+}
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "what waits for it is another thread")]
+async fn what_is_committed_is_answered_once_the_disk_has_it() {
+    let stand = Stand::new();
+    let stuck = stand.disk.stuck.lock().unwrap();
+    let one = stand.insert(1);
+    let other = stand.insert(2);
+    tokio::pin!(one, other);
+    // The second is committed while the disk is busy with the first, and neither is answered.
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut one => panic!("answered before the disk had it"),
+            _ = &mut other => panic!("answered before the disk had it"),
+            () = tokio::task::yield_now() => {}
+        }
+        if stand.rows() == [1, 2] {
+            break;
+        }
+    }
+    assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 0);
+    drop(stuck);
+    assert_eq!((one.await, other.await), (Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn a_call_that_writes_nothing_costs_the_disk_nothing() {
+    let stand = Stand::new();
+    stand.worker.call(Haste::Now, |_| Ok(())).await.unwrap();
+    assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 0);
+    stand.insert(1).await.unwrap();
+    assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn after_the_disk_has_failed_nothing_relies_on_what_it_may_lack() {
+    let stand = Stand::new();
+    for number in 1..=50 {
+        stand.insert(number).await.unwrap();
+    }
+    let long = stand.log_bytes();
+    stand.disk.fails.store(true, Ordering::SeqCst);
+    for number in [51, 52] {
+        let failed = stand.insert(number).await.unwrap_err();
+        assert!(matches!(&failed, StoreError::Transient(text) if text.contains("no more")));
+    }
+    stand.disk.fails.store(false, Ordering::SeqCst);
+    stand.insert(53).await.unwrap();
+    // The log has begun anew: what the disk may have lost of it is in the file.
+    assert!(stand.log_bytes() < long, "{long}");
+    assert_eq!(stand.rows(), (1..=53).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn of_calls_that_are_committed_together_each_fails_alone() {
+    let stand = Stand::new();
+    for first in [true, false] {
+        let (begun, is_begun) = oneshot::channel();
+        let (go, goes) = std::sync::mpsc::channel::<()>();
+        let before = stand.worker.call(Haste::Now, move |_| {
+            _ = begun.send(());
+            _ = goes.recv();
+            Ok(())
+        });
+        let number = i64::from(first);
+        // While the thread is busy the others wait, and are then taken together.
+        let together = async {
+            is_begun.await.unwrap();
+            let refused = async { stand.worker.call(Haste::Now, refuse).await };
+            let kept = stand.insert(number);
+            let sent = async { _ = go.send(()) };
+            match first {
+                true => {
+                    let (refused, kept, ()) = tokio::join!(refused, kept, sent);
+                    (refused, kept)
+                }
+                false => {
+                    let (kept, refused, ()) = tokio::join!(kept, refused, sent);
+                    (refused, kept)
+                }
+            }
+        };
+        let (before, (refused, kept)) = tokio::join!(before, together);
+        assert_eq!((before, kept), (Ok(()), Ok(())));
+        assert_eq!(refused, Err(StoreError::Refused("not this one".into())));
+    }
+    assert_eq!(stand.rows(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_call_without_haste_comes_with_the_next_one_or_by_itself() {
+    let stand = Stand::new();
+    let (patient, hasty) =
+        tokio::join!(stand.insert_with(Haste::WithOthers, 1), stand.insert_with(Haste::Now, 2));
+    assert_eq!((patient, hasty), (Ok(()), Ok(())));
+    assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 1, "both in one commit");
+    stand.insert_with(Haste::WithOthers, 3).await.unwrap();
+    assert_eq!(stand.rows(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_waits_is_written_before_the_file_is_released() {
+    let stand = Stand::new();
+    tokio::select! {
+        biased;
+        _ = stand.insert_with(Haste::WithOthers, 1) => panic!("it waits for others"),
+        () = tokio::task::yield_now() => {}
+    }
+    let Stand { folder, worker, .. } = stand;
+    drop(worker);
+    let path = folder.path().join("db");
+    let (_again, _owner) = open::writer(&path).unwrap();
+    assert_eq!(rows(&path), [1]);
+}
