@@ -170,10 +170,11 @@ async fn a_batch_is_finished_although_the_one_beside_it_finds_the_database_away(
     let working = stand.consume(Order::AcknowledgeFirst);
     let one = stand.send(vec![deactivated("1")]).await;
     stand.store.transacts_to_fail.store(1, Ordering::SeqCst);
+    stand.store.probes_to_fail.store(5, Ordering::SeqCst);
     let other = stand.send(vec![deactivated("2")]).await;
     assert_eq!(other.await.unwrap(), [Err(PublishError::Away)]);
-    assert!(!stand.subscriber.is_ready());
     assert_eq!(one.await.unwrap(), [Ok(())]);
+    assert!(!stand.subscriber.is_ready(), "nobody has waited for the database to be back");
     let again = stand.send(vec![deactivated("2")]).await;
     assert_eq!(again.await.unwrap(), [Ok(())]);
     assert!(stand.subscriber.is_ready());

@@ -98,6 +98,10 @@ impl Consumer {
         let slots = Arc::new(Semaphore::new(SETTLING_MAX.max(self.at_once)));
         let sending = Arc::new(Semaphore::new(SENDING_MAX));
         let mut deciding = JoinSet::new();
+        let finish = |decided: Decided| {
+            let Decided { done, slot, .. } = decided;
+            settling.spawn(self.clone().finish(done, slot, Arc::clone(&sending)));
+        };
         let mut wait = PROBE_MIN;
         let mut fill = Fill::new(self.linger_max);
         let result = loop {
@@ -105,14 +109,19 @@ impl Consumer {
                 biased;
                 () = stop.cancelled() => break Ok(()),
                 Some(decided) = deciding.join_next() => {
-                    let Decided { done, slot, size, took } = unwound(decided);
-                    fill.after(size, took);
-                    let away = done.away.clone();
-                    settling.spawn(self.clone().finish(done, slot, Arc::clone(&sending)));
-                    match away {
-                        Some(error) => self.wait_for_database(&error, &mut wait, &stop).await,
-                        None => wait = PROBE_MIN,
-                    }
+                    let decided = unwound(decided);
+                    fill.after(decided.size, decided.took);
+                    let away = decided.done.away.clone();
+                    finish(decided);
+                    let Some(error) = away else {
+                        wait = PROBE_MIN;
+                        continue;
+                    };
+                    self.stop_consuming(&error).await;
+                    // What they meet is the same trouble, and nobody shall wait for its end.
+                    deciding.join_all().await.into_iter().for_each(finish);
+                    deciding = JoinSet::new();
+                    self.wait_for_database(&mut wait, &stop).await;
                     continue;
                 }
                 batch = fill.batch(&*self.subscriber), if deciding.len() < self.at_once => batch,
@@ -127,10 +136,7 @@ impl Consumer {
                 Err(error) => break Err(error),
             }
         };
-        while let Some(decided) = deciding.join_next().await {
-            let Decided { done, slot, .. } = unwound(decided);
-            settling.spawn(self.clone().finish(done, slot, Arc::clone(&sending)));
-        }
+        deciding.join_all().await.into_iter().for_each(finish);
         self.subscriber.close().await;
         settling.close();
         settling.wait().await;
@@ -183,20 +189,18 @@ impl Consumer {
         self.subscriber.settle(settlements).await;
     }
 
-    /// Stops consuming, so that messages do not spin between broker and worker, and probes until
-    /// the database is back. The pauses grow until a batch succeeds: a database that answers
-    /// probes and fails batches would use up the queue's delivery limit.
-    async fn wait_for_database(
-        &self,
-        error: &StoreError,
-        wait: &mut Duration,
-        stop: &CancellationToken,
-    ) {
+    /// Stops consuming, so that messages do not spin between broker and worker.
+    async fn stop_consuming(&self, error: &StoreError) {
         let queue = self.queue.name();
         tracing::error!(queue, %error, "consuming stops until the database is back");
-        let paused = &self.metrics().paused;
-        paused.set(1);
+        self.metrics().paused.set(1);
         self.subscriber.pause().await;
+    }
+
+    /// Probes until the database is back. The pauses grow until a batch succeeds: a database that
+    /// answers probes and fails batches would use up the queue's delivery limit.
+    async fn wait_for_database(&self, wait: &mut Duration, stop: &CancellationToken) {
+        let queue = self.queue.name();
         while !stop.is_cancelled() {
             tokio::select! {
                 biased;
@@ -211,6 +215,6 @@ impl Consumer {
                 break;
             }
         }
-        paused.set(0);
+        self.metrics().paused.set(0);
     }
 }

@@ -278,7 +278,10 @@ impl Hosts {
             order,
             // Small enough that batches of every kind come apart.
             halves_from: 2,
-            at_once: 1,
+            at_once: match order {
+                Order::PublishFirst => 1,
+                Order::AcknowledgeFirst => 2,
+            },
         };
         tokio::spawn(consumer.run(CancellationToken::new()));
         Ok(())

@@ -1,4 +1,7 @@
--- Fewer pages to write for each event.
+-- Fewer pages to write for each event. Inbox and outbox no longer begin with the id: one id is
+-- looked for day by day, and commands are not looked for by theirs.
+--
+-- The inbox is written anew, so the step takes time and room as it is long.
 
 -- Accounts by the day on which they were last heard of: an observation more on the same day
 -- changes no index.

@@ -12,7 +12,8 @@
 //!    ([`SqliteStore::open_read_only`]) and say what becomes of parked messages
 //!    ([`SqliteStore::open_beside`]), in transactions of some milliseconds that hold the file.
 //! 3. What a call has written, and what it has concluded from, is on the disk before it is
-//!    answered. What only reads may see a commit milliseconds before the disk has it.
+//!    answered. What only reads may see a commit milliseconds before the disk has it, and a
+//!    person's change beside the owner is as safe as the log it is appended to.
 //!
 //! What it does not do: rules, or anything for many processes (that is PostgreSQL's). Start
 //! reading at `store`, then `worker` for the grouping, `log` for the disk and `transact` for the

@@ -13,8 +13,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use relink_engine::store::StoreError;
-use rusqlite::{Connection, Error, ffi};
+use rusqlite::Connection;
 
+use crate::error::classify;
 use crate::worker::Answer;
 
 /// Groups of calls that may wait for the disk; beyond it no more are committed.
@@ -34,13 +35,16 @@ struct Group {
 pub(crate) struct Log {
     groups: Option<SyncSender<Group>>,
     thread: Option<JoinHandle<()>>,
+    /// Whether the disk may lack what the log is said to hold.
     is_doubtful: Arc<AtomicBool>,
 }
 
 impl Log {
+    /// Doubts what is there: a process that ended before it had the disk take the log, or because
+    /// the disk did not, leaves what looks whole and is not on the disk.
     pub(crate) fn start(synchronize: Synchronize) -> Result<Self, StoreError> {
         let (groups, waiting) = sync_channel(WAITING_MAX);
-        let is_doubtful = Arc::new(AtomicBool::new(false));
+        let is_doubtful = Arc::new(AtomicBool::new(true));
         let doubt = Arc::clone(&is_doubtful);
         let thread = std::thread::Builder::new()
             .name("relink-sqlite-log".into())
@@ -57,17 +61,25 @@ impl Log {
         _ = self.groups.as_ref().map(|groups| groups.send(group));
     }
 
-    /// Where the disk has failed once, carries the whole log over into the file before anything
-    /// more is written: what was not taken then counts as written, and is never tried again
-    /// (fsync(2)), so the log may lack a piece in its middle for ever.
-    pub(crate) fn mend(&self, connection: &Connection) -> rusqlite::Result<()> {
+    /// Where the log is in doubt, carries all of it over into the file before anything more is
+    /// written. What a disk has once refused counts as written from then on and is never tried
+    /// again (fsync(2)), so the log may lack a piece in its middle for ever, behind which nothing
+    /// would be found after a loss of power.
+    ///
+    /// What is carried over is read from the system's memory of the log, which still holds what
+    /// the disk has refused, unless memory was short in the moments since; SQLite verifies nothing
+    /// there.
+    pub(crate) fn mend(&self, connection: &Connection) -> Result<(), StoreError> {
         if !self.is_doubtful.load(Ordering::Acquire) {
             return Ok(());
         }
-        let is_busy: bool =
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if is_busy {
-            return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
+        let carried = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        if carried.map_err(classify)? {
+            return Err(StoreError::Transient(
+                "the log of RELINK_DATABASE_URL has to be carried over into its file first, and \
+                 somebody has been reading that file for seconds"
+                    .into(),
+            ));
         }
         self.is_doubtful.store(false, Ordering::Release);
         Ok(())

@@ -1,6 +1,6 @@
 //! Opening files: whose they are, who may read them, and how durable they are.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use relink_engine::store::StoreError;
@@ -10,7 +10,8 @@ use crate::error::classify;
 use crate::log::Log;
 
 /// How long a statement waits for a lock: only the moment in which a reader's and the writer's
-/// log meet, or an operator's tool copies the file.
+/// log meet, or an operator's tool copies the file. After the disk has failed, and after a crash,
+/// the log is carried over while nobody reads, so there a long look at the file is in the way.
 const BUSY_MS: u32 = 5_000;
 
 /// Statements kept ready on a connection; there are about 40 in all.
@@ -74,8 +75,9 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
 /// on its log.
 pub(crate) fn log(path: &Path) -> Result<Log, StoreError> {
     let path = beside(path, "-wal");
-    let file = File::open(&path).map_err(|error| {
-        StoreError::Misconfigured(format!("{} cannot be read: {error}", path.display()))
+    // For writing, without which some systems have nothing taken.
+    let file = OpenOptions::new().write(true).open(&path).map_err(|error| {
+        StoreError::Misconfigured(format!("{} cannot be written: {error}", path.display()))
     })?;
     Log::start(Box::new(move || file.sync_data()))
 }
@@ -117,7 +119,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Creates the file for its user only: it says who has trouble with which bank.
 fn create_private(path: &Path) -> Result<(), StoreError> {
-    let mut options = std::fs::OpenOptions::new();
+    let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

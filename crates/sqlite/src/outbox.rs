@@ -97,7 +97,11 @@ pub(crate) fn claim_work(
 }
 
 pub(crate) fn delete(connection: &Connection, taken: &[Committed]) -> Result<(), StoreError> {
-    let row = |one: &Committed| Some((one.bundle?.seq, one.id.clone()));
-    let mut rows = taken.iter().filter_map(row);
-    rows.try_for_each(|(seq, id)| run(connection, DELETE, &[&seq, &id.as_str()]).map(drop))
+    for one in taken {
+        let Some(Bundle { seq, .. }) = one.bundle else {
+            return Err(StoreError::Refused("a command that was never committed".into()));
+        };
+        run(connection, DELETE, &[&seq, &one.id.as_str()])?;
+    }
+    Ok(())
 }

@@ -152,7 +152,7 @@ impl Store for SqliteStore {
 
     async fn delete_outbox(&self, taken: &[Committed]) -> Result<(), StoreError> {
         let taken = taken.to_vec();
-        // What was taken may be taken once more; nobody waits for it to be gone.
+        // What was taken may be taken once more, so it need not be gone at once.
         self.write_with(Haste::WithOthers, move |connection| outbox::delete(connection, &taken))
             .await
     }

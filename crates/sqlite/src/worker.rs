@@ -165,8 +165,7 @@ fn write_all(connection: &Connection, log: Option<&Log>, jobs: &Receiver<Job>) {
         let before = connection.total_changes();
         let committed = log
             .map_or(Ok(()), |log| log.mend(connection))
-            .and_then(|()| write_group(connection, &mut waiting, &mut answers))
-            .map_err(classify);
+            .and_then(|()| write_group(connection, &mut waiting, &mut answers).map_err(classify));
         match (&committed, log) {
             (Ok(()), Some(log)) => {
                 log.answer(answers, connection.total_changes() != before);

@@ -2,6 +2,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 use super::*;
 use crate::open;
@@ -128,11 +129,36 @@ async fn after_the_disk_has_failed_nothing_relies_on_what_it_may_lack() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_process_left_is_carried_over_before_more_is_written() {
+    let stand = Stand::new();
+    // It was never asked to take what made the table.
+    let left = stand.log_bytes();
+    assert!(left > 0);
+    stand.worker.call(Haste::Now, |_| Ok(())).await.unwrap();
+    assert_eq!(stand.log_bytes(), 0);
+    // It cannot be while somebody reads.
+    let hurry = |db: &Connection| db.execute_batch("PRAGMA busy_timeout = 1").map_err(classify);
+    stand.worker.call(Haste::Now, hurry).await.unwrap();
+    let path = stand.folder.path().join("db");
+    stand.insert(1).await.unwrap();
+    let reader = open::reader(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM rows").unwrap();
+    stand.disk.fails.store(true, Ordering::SeqCst);
+    stand.insert(2).await.unwrap_err();
+    stand.disk.fails.store(false, Ordering::SeqCst);
+    let busy = stand.insert(3).await.unwrap_err();
+    assert!(matches!(&busy, StoreError::Transient(text) if text.contains("reading")), "{busy:?}");
+    drop(reader);
+    stand.insert(4).await.unwrap();
+    assert_eq!(stand.rows(), [1, 2, 4]);
+}
+
+#[tokio::test]
 async fn of_calls_that_are_committed_together_each_fails_alone() {
     let stand = Stand::new();
     for first in [true, false] {
         let (begun, is_begun) = oneshot::channel();
-        let (go, goes) = std::sync::mpsc::channel::<()>();
+        let (go, goes) = channel::<()>();
         let before = stand.worker.call(Haste::Now, move |_| {
             _ = begun.send(());
             _ = goes.recv();
@@ -166,9 +192,20 @@ async fn of_calls_that_are_committed_together_each_fails_alone() {
 #[tokio::test]
 async fn a_call_without_haste_comes_with_the_next_one_or_by_itself() {
     let stand = Stand::new();
-    let (patient, hasty) =
-        tokio::join!(stand.insert_with(Haste::WithOthers, 1), stand.insert_with(Haste::Now, 2));
-    assert_eq!((patient, hasty), (Ok(()), Ok(())));
+    let (begun, is_begun) = oneshot::channel();
+    let (go, goes) = channel::<()>();
+    let before = stand.worker.call(Haste::Now, move |_| {
+        _ = begun.send(());
+        _ = goes.recv();
+        Ok(())
+    });
+    let others = async {
+        is_begun.await.unwrap();
+        let patient = stand.insert_with(Haste::WithOthers, 1);
+        tokio::join!(patient, stand.insert(2), async { _ = go.send(()) })
+    };
+    let (before, (patient, hasty, ())) = tokio::join!(before, others);
+    assert_eq!((before, patient, hasty), (Ok(()), Ok(()), Ok(())));
     assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 1, "both in one commit");
     stand.insert_with(Haste::WithOthers, 3).await.unwrap();
     assert_eq!(stand.rows(), [1, 2, 3]);
@@ -177,11 +214,13 @@ async fn a_call_without_haste_comes_with_the_next_one_or_by_itself() {
 #[tokio::test]
 async fn what_waits_is_written_before_the_file_is_released() {
     let stand = Stand::new();
-    tokio::select! {
-        biased;
-        _ = stand.insert_with(Haste::WithOthers, 1) => panic!("it waits for others"),
-        () = tokio::task::yield_now() => {}
-    }
+    let mut insert = Box::pin(stand.insert_with(Haste::WithOthers, 1));
+    std::future::poll_fn(|context| {
+        _ = insert.as_mut().poll(context);
+        Poll::Ready(())
+    })
+    .await;
+    drop(insert);
     let Stand { folder, worker, .. } = stand;
     drop(worker);
     let path = folder.path().join("db");
