@@ -46,7 +46,7 @@ const INPUT_HISTORY: &str = "\
     FROM history WHERE day = ?1 AND scope = ?2 AND input = ?3 ORDER BY seq LIMIT ?4";
 
 /// Looks into each day that there is, one after the other.
-const INBOX_ROW: &str = "\
+pub(crate) const INBOX_ROW: &str = "\
     WITH RECURSIVE days (day) AS ( \
       SELECT min(day) FROM inbox \
       UNION ALL SELECT (SELECT min(day) FROM inbox WHERE day > days.day) FROM days \
@@ -77,7 +77,7 @@ const PROBE: &str = "\
 /// Rows that one step of housekeeping deletes: some milliseconds in which others wait.
 const EXPIRE_ROWS: usize = 5_000;
 
-const EXPIRE: [&str; 2] = [
+pub(crate) const EXPIRE: [&str; 2] = [
     "DELETE FROM inbox WHERE (day, id, scope) IN \
        (SELECT day, id, scope FROM inbox WHERE day < ?1 LIMIT ?2)",
     "DELETE FROM history WHERE seq IN (SELECT seq FROM history WHERE day < ?1 LIMIT ?2)",

@@ -103,7 +103,7 @@ pub(crate) fn count_unheard(connection: &Connection, before: Time) -> Result<i64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::LIST_OF_HEALTH;
+    use crate::operator::{EXPIRE, INBOX_ROW, LIST_OF_HEALTH};
     use crate::{migrate, open};
 
     /// How a statement would be carried out.
@@ -130,5 +130,14 @@ mod tests {
             );
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
+    }
+
+    #[test]
+    fn the_ledger_is_not_read_for_one_event_nor_for_what_is_expired() {
+        let found = plan(INBOX_ROW, 1);
+        assert!(found.contains("SEARCH inbox USING PRIMARY KEY (day=? AND id=?)"), "{found}");
+        let expired = plan(EXPIRE[0], 2);
+        assert!(expired.contains("PRIMARY KEY (day=? AND id=? AND scope=?)"), "{expired}");
+        assert!(expired.contains("SEARCH inbox USING PRIMARY KEY (day<?)"), "{expired}");
     }
 }
