@@ -33,6 +33,7 @@ mod parked;
 mod sql;
 mod store;
 mod survey;
+mod thread;
 mod transact;
 mod worker;
 mod write;

@@ -10,12 +10,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use relink_engine::store::StoreError;
 use rusqlite::Connection;
 
 use crate::error::classify;
+use crate::thread::Thread;
 use crate::worker::Answer;
 
 /// Groups of calls that may wait for the disk; beyond it no more are committed.
@@ -33,8 +33,7 @@ struct Group {
 /// The log's thread; it ends when the value is dropped and all calls are answered.
 #[derive(Debug)]
 pub(crate) struct Log {
-    groups: Option<SyncSender<Group>>,
-    thread: Option<JoinHandle<()>>,
+    groups: Thread<SyncSender<Group>>,
     /// Whether the disk may lack what the log is said to hold.
     is_doubtful: Arc<AtomicBool>,
 }
@@ -46,11 +45,8 @@ impl Log {
         let (groups, waiting) = sync_channel(WAITING_MAX);
         let is_doubtful = Arc::new(AtomicBool::new(true));
         let doubt = Arc::clone(&is_doubtful);
-        let thread = std::thread::Builder::new()
-            .name("relink-sqlite-log".into())
-            .spawn(move || synchronize_all(&waiting, &synchronize, &doubt))
-            .map_err(|error| StoreError::Transient(format!("no thread to be had: {error}")))?;
-        Ok(Self { groups: Some(groups), thread: Some(thread), is_doubtful })
+        let work = move || synchronize_all(&waiting, &synchronize, &doubt);
+        Ok(Self { groups: Thread::start("relink-sqlite-log", groups, work)?, is_doubtful })
     }
 
     /// Answers calls that were committed, once they and all before them are on the disk.
@@ -58,7 +54,7 @@ impl Log {
         let group = Group { answers, has_written };
         // The thread lives as long as this value; were it gone, callers would learn it by the
         // answer that never comes.
-        _ = self.groups.as_ref().map(|groups| groups.send(group));
+        _ = self.groups.sender().map(|groups| groups.send(group));
     }
 
     /// Where the log is in doubt, carries all of it over into the file before anything more is
@@ -83,15 +79,6 @@ impl Log {
         }
         self.is_doubtful.store(false, Ordering::Release);
         Ok(())
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        drop(self.groups.take());
-        if let Some(thread) = self.thread.take() {
-            _ = thread.join();
-        }
     }
 }
 

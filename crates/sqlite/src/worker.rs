@@ -7,7 +7,6 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use relink_engine::store::StoreError;
@@ -16,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{classify, closed};
 use crate::log::Log;
+use crate::thread::Thread;
 
 /// Calls that may wait: more than there are workers with a batch in hand. Beyond it callers wait
 /// for their turn to wait.
@@ -49,9 +49,8 @@ struct Job {
 /// A thread with a connection; it ends when the value is dropped and all calls are answered.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    jobs: Option<Sender<Job>>,
+    jobs: Thread<Sender<Job>>,
     places: Arc<Semaphore>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
@@ -85,12 +84,8 @@ impl Worker {
         work: impl FnOnce(&Receiver<Job>) + Send + 'static,
     ) -> Result<Self, StoreError> {
         let (jobs, waiting) = channel();
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || work(&waiting))
-            .map_err(|error| StoreError::Transient(format!("no thread to be had: {error}")))?;
-        let places = Arc::new(Semaphore::new(WAITING_MAX));
-        Ok(Self { jobs: Some(jobs), places, thread: Some(thread) })
+        let jobs = Thread::start(name, jobs, move || work(&waiting))?;
+        Ok(Self { jobs, places: Arc::new(Semaphore::new(WAITING_MAX)) })
     }
 
     /// Runs a call on the thread. An error undoes what it wrote; so does a panic, which goes on
@@ -111,7 +106,7 @@ impl Worker {
             });
             (keep, answer)
         });
-        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        let jobs = self.jobs.sender().ok_or_else(closed)?;
         jobs.send(Job { work, haste, _place: place }).map_err(|_| closed())?;
         told.await.map_err(|_| closed())?.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -125,16 +120,6 @@ fn outcome<T>(
     committed: Result<(), StoreError>,
 ) -> Caught<Result<T, StoreError>> {
     Ok(result?.and_then(|value| committed.map(|()| value)))
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            // It answers what is waiting, milliseconds, and then releases the file.
-            _ = thread.join();
-        }
-    }
 }
 
 /// The calls that wait; at least one, unless there are to be no more.

@@ -53,6 +53,24 @@ impl Stand {
         self.worker.call(haste, insert).await.map(drop)
     }
 
+    /// Makes calls while the thread is busy, which then takes them together.
+    async fn together<T>(&self, calls: impl Future<Output = T>) -> T {
+        let (begun, is_begun) = oneshot::channel();
+        let (go, goes) = channel::<()>();
+        let busy = self.worker.call(Haste::Now, move |_| {
+            _ = begun.send(());
+            _ = goes.recv();
+            Ok(())
+        });
+        let calls = async {
+            is_begun.await.unwrap();
+            tokio::join!(calls, async { _ = go.send(()) }).0
+        };
+        let (busy, calls) = tokio::join!(busy, calls);
+        busy.unwrap();
+        calls
+    }
+
     /// What somebody sees who looks at the file.
     fn rows(&self) -> Vec<i64> {
         rows(&self.folder.path().join("db"))
@@ -156,34 +174,13 @@ async fn what_an_earlier_process_left_is_carried_over_before_more_is_written() {
 #[tokio::test]
 async fn of_calls_that_are_committed_together_each_fails_alone() {
     let stand = Stand::new();
-    for first in [true, false] {
-        let (begun, is_begun) = oneshot::channel();
-        let (go, goes) = channel::<()>();
-        let before = stand.worker.call(Haste::Now, move |_| {
-            _ = begun.send(());
-            _ = goes.recv();
-            Ok(())
-        });
-        let number = i64::from(first);
-        // While the thread is busy the others wait, and are then taken together.
-        let together = async {
-            is_begun.await.unwrap();
-            let refused = async { stand.worker.call(Haste::Now, refuse).await };
-            let kept = stand.insert(number);
-            let sent = async { _ = go.send(()) };
-            match first {
-                true => {
-                    let (refused, kept, ()) = tokio::join!(refused, kept, sent);
-                    (refused, kept)
-                }
-                false => {
-                    let (kept, refused, ()) = tokio::join!(kept, refused, sent);
-                    (refused, kept)
-                }
-            }
-        };
-        let (before, (refused, kept)) = tokio::join!(before, together);
-        assert_eq!((before, kept), (Ok(()), Ok(())));
+    let refuse = || stand.worker.call(Haste::Now, refuse);
+    let ((refused, kept), (kept_first, refused_last)) = (
+        stand.together(async { tokio::join!(refuse(), stand.insert(1)) }).await,
+        stand.together(async { tokio::join!(stand.insert(0), refuse()) }).await,
+    );
+    assert_eq!((kept, kept_first), (Ok(()), Ok(())));
+    for refused in [refused, refused_last] {
         assert_eq!(refused, Err(StoreError::Refused("not this one".into())));
     }
     assert_eq!(stand.rows(), [0, 1]);
@@ -192,20 +189,9 @@ async fn of_calls_that_are_committed_together_each_fails_alone() {
 #[tokio::test]
 async fn a_call_without_haste_comes_with_the_next_one_or_by_itself() {
     let stand = Stand::new();
-    let (begun, is_begun) = oneshot::channel();
-    let (go, goes) = channel::<()>();
-    let before = stand.worker.call(Haste::Now, move |_| {
-        _ = begun.send(());
-        _ = goes.recv();
-        Ok(())
-    });
-    let others = async {
-        is_begun.await.unwrap();
-        let patient = stand.insert_with(Haste::WithOthers, 1);
-        tokio::join!(patient, stand.insert(2), async { _ = go.send(()) })
-    };
-    let (before, (patient, hasty, ())) = tokio::join!(before, others);
-    assert_eq!((before, patient, hasty), (Ok(()), Ok(()), Ok(())));
+    let patient = stand.insert_with(Haste::WithOthers, 1);
+    let both = stand.together(async { tokio::join!(patient, stand.insert(2)) }).await;
+    assert_eq!(both, (Ok(()), Ok(())));
     assert_eq!(stand.disk.taken.load(Ordering::SeqCst), 1, "both in one commit");
     stand.insert_with(Haste::WithOthers, 3).await.unwrap();
     assert_eq!(stand.rows(), [1, 2, 3]);
