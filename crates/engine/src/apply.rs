@@ -1,7 +1,6 @@
 //! From the deliveries of a batch to what becomes of each.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use relink_bus::message::{Delivery, Receipt};
@@ -9,7 +8,7 @@ use relink_bus::port::{ParkReason, Parking, Settlement};
 use relink_core::bug::{Bug, is_planted};
 use relink_core::input::{Happened, Input};
 
-use crate::consume::Consumer;
+use crate::consume::{Consumer, unwound};
 use crate::store::{OutboxRow, StoreError};
 
 /// What became of a batch.
@@ -119,10 +118,7 @@ impl Consumer {
             }
         });
         self.decide_all(one, &mut done).await;
-        let other = match beside.await {
-            Ok(other) => other,
-            Err(error) => resume_unwind(error.into_panic()),
-        };
+        let other = unwound(beside.await);
         done.settlements.extend(other.settlements);
         done.outbox.extend(other.outbox);
         done.away = done.away.or(other.away);

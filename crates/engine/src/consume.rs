@@ -84,8 +84,9 @@ struct Decided {
     took: Duration,
 }
 
-fn unwound(decided: Result<Decided, JoinError>) -> Decided {
-    decided.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+/// What a task came to; a panic goes on here.
+pub(crate) fn unwound<T>(ended: Result<T, JoinError>) -> T {
+    ended.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 impl Consumer {
@@ -109,7 +110,7 @@ impl Consumer {
                 biased;
                 () = stop.cancelled() => break Ok(()),
                 Some(decided) = deciding.join_next() => {
-                    let decided = unwound(decided);
+                    let decided: Decided = unwound(decided);
                     fill.after(decided.size, decided.took);
                     let away = decided.done.away.clone();
                     finish(decided);
